@@ -9,7 +9,7 @@ use super::fault::MailerLiteError;
 use super::wire;
 use crate::engine::model::contacts::email::Email;
 use crate::engine::model::contacts::subscriber::{MailStatus, MailerLiteId, Subscriber};
-use crate::jobs::contacts::ports::{SubscriberName, SubscriberWrite, Verdict};
+use crate::jobs::contacts::ports::{Found, SubscriberName, SubscriberWrite, Verdict};
 
 /// The answer to one part of a batch; none if the batch's answer lacks it.
 pub struct Response(Option<Part>);
@@ -89,29 +89,15 @@ fn values(fields: &[(String, Option<String>)]) -> Value {
 }
 
 impl Response {
-    /// Reads the answer to `finding`. A subscriber with another address than the one asked for is
-    /// an error: whoever believes it writes to somebody else.
-    pub fn subscriber(self, name: &SubscriberName) -> Result<Option<Subscriber>, MailerLiteError> {
-        let Some(Part { code, body }) = self.0 else {
+    /// Reads the answer to `finding`. One that cannot be read is the fault of one person, unless
+    /// MailerLite takes no calls, or has answered no part at all.
+    pub fn subscriber(self, name: &SubscriberName) -> Result<Found, MailerLiteError> {
+        let Some(part) = self.0 else {
             return Err(MailerLiteError::Answer("a part of a batch has no answer".into()));
         };
-        match code {
-            200 => {
-                let found = wire::only_subscriber(&body)?;
-                let is_meant = match name {
-                    SubscriberName::Id(id) => found.id == *id,
-                    SubscriberName::Email(email) => {
-                        Email::parse(&found.email).as_ref() == Ok(email)
-                    }
-                };
-                match is_meant {
-                    true => Ok(Some(found)),
-                    false => Err(MailerLiteError::Answer("it is about another subscriber".into())),
-                }
-            }
-            404 => Ok(None),
-            429 => Err(MailerLiteError::Busy),
-            code => Err(MailerLiteError::Broken(code)),
+        match read(part, name) {
+            Err(busy @ MailerLiteError::Busy) => Err(busy),
+            read => Ok(read.map_err(|error| error.to_string())),
         }
     }
 
@@ -137,6 +123,25 @@ impl Response {
             (400..=499, _) => Verdict::Rejected(wire::reason(&body)),
             _ => Verdict::Unknown,
         }
+    }
+}
+
+/// Reads a part that shows a subscriber. One with another address than the one asked for is an
+/// error: whoever believes it writes to somebody else.
+fn read(part: Part, name: &SubscriberName) -> Result<Option<Subscriber>, MailerLiteError> {
+    let found = match part.code {
+        200 => wire::only_subscriber(&part.body)?,
+        404 => return Ok(None),
+        429 => return Err(MailerLiteError::Busy),
+        code => return Err(MailerLiteError::Broken(code)),
+    };
+    let is_meant = match name {
+        SubscriberName::Id(id) => found.id == *id,
+        SubscriberName::Email(email) => Email::parse(&found.email).as_ref() == Ok(email),
+    };
+    match is_meant {
+        true => Ok(Some(found)),
+        false => Err(MailerLiteError::Answer("it is about another subscriber".into())),
     }
 }
 

@@ -21,14 +21,13 @@ use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
 use crate::adapters::api::http::{Http, HttpAnswer, RepeatRules, retry_after};
-use crate::engine::model::contacts::subscriber::Subscriber;
 use crate::engine::model::fault::{Fault, Step};
 use crate::engine::model::meter::Meter;
 use crate::engine::model::secret::SecretText;
 use crate::jobs::contacts::ports::quotas::{CALLS, Quotas};
 use crate::jobs::contacts::ports::{
-    Allowance, ListField, ListGroup, MOST_WRITES, MailingList, SubscriberName, SubscriberPage,
-    SubscriberWrite, Verdict,
+    Allowance, Found, ListField, ListGroup, MOST_WRITES, MailingList, SubscriberName,
+    SubscriberPage, SubscriberWrite, Verdict,
 };
 
 use fault::MailerLiteError;
@@ -186,7 +185,7 @@ impl MailingList for MailerLite {
         }
     }
 
-    async fn find(&self, names: &[SubscriberName]) -> Result<Vec<Option<Subscriber>>, Fault> {
+    async fn find(&self, names: &[SubscriberName]) -> Result<Vec<Found>, Fault> {
         let mut found = Vec::with_capacity(names.len());
         for names in names.chunks(MOST_WRITES) {
             let requests = names.iter().map(batch::finding).collect();

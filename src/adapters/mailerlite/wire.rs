@@ -9,7 +9,9 @@ use serde_json::Value;
 use super::fault::MailerLiteError;
 use crate::adapters::api::http::HttpAnswer;
 use crate::engine::model::contacts::subscriber::{MailStatus, MailerLiteId, Subscriber};
-use crate::jobs::contacts::ports::{FieldKind, ListField, ListGroup, SubscriberPage};
+use crate::jobs::contacts::ports::{
+    FieldKind, ListField, ListGroup, SubscriberPage, UnreadableSubscriber,
+};
 
 /// The number of letters of a reason that are kept.
 const LONGEST_REASON: usize = 300;
@@ -68,11 +70,28 @@ pub fn total(answer: &Value) -> Result<u64, MailerLiteError> {
     answer["total"].as_u64().ok_or_else(|| unreadable("there is no total"))
 }
 
-/// Reads a page of subscribers.
+/// Reads a page of subscribers. One who cannot be read does not keep the others from the sync, but
+/// an answer of which nothing can be read is none of MailerLite's.
 pub fn page(answer: &Value) -> Result<SubscriberPage, MailerLiteError> {
-    let subscribers = entries(answer, subscriber)?;
-    let next = answer["meta"]["next_cursor"].as_str().map(str::to_owned);
-    Ok(SubscriberPage { subscribers, next })
+    let mut page = SubscriberPage {
+        subscribers: vec![],
+        unreadable: vec![],
+        last: None,
+        next: answer["meta"]["next_cursor"].as_str().map(str::to_owned),
+    };
+    for (id, read) in entries(answer, |entry| Ok((id(&entry["id"]).ok(), subscriber(entry))))? {
+        page.last = id.clone().or(page.last);
+        match read {
+            Ok(subscriber) => page.subscribers.push(subscriber),
+            Err(error) => {
+                page.unreadable.push(UnreadableSubscriber { id, reason: error.to_string() });
+            }
+        }
+    }
+    if !page.unreadable.is_empty() && page.last.is_none() {
+        return Err(unreadable("no subscriber has an id"));
+    }
+    Ok(page)
 }
 
 /// Reads the entries of a list.
@@ -107,7 +126,8 @@ fn subscriber(value: &Value) -> Result<Subscriber, MailerLiteError> {
     Ok(Subscriber {
         id: id(&wire.id)?,
         email: wire.email,
-        status: status.ok_or_else(|| unreadable("a status is unknown"))?,
+        status: status
+            .ok_or_else(|| unreadable(format!("the status {} is unknown", wire.status)))?,
         fields: wire.fields.into_iter().map(|(key, value)| (key, text(value))).collect(),
         groups: groups.transpose()?,
         subscribed_at: wire.subscribed_at.as_deref().map(time).transpose()?,
@@ -271,11 +291,20 @@ mod tests {
     }
 
     #[test]
-    fn a_status_that_nobody_knows_is_an_error() {
-        let answer = json!({"data": [{
-            "id": "1", "email": "a@b", "status": "paused", "updated_at": "2024-05-28 10:30:29",
-        }]});
-        assert!(page(&answer).is_err());
+    fn a_subscriber_who_cannot_be_read_keeps_no_other_one_from_the_page() {
+        let person = |id: Value, email: Value, status: &str| json!({"id": id, "email": email, "status": status, "updated_at": "2024-05-28 10:30:29"});
+        let answer = json!({"data": [
+            person(json!("4"), json!("a@b"), "paused"),
+            person(json!("x7"), json!("b@b"), "active"),
+            person(json!("3"), json!("c@b"), "active"),
+            person(json!("2"), json!(null), "active"),
+        ]});
+        let page = page(&answer).unwrap();
+        assert_eq!((page.subscribers.len(), page.last.as_ref().unwrap().as_str()), (1, "2"));
+        let ids: Vec<_> = page.unreadable.iter().map(|one| one.id.as_ref()).collect();
+        assert_eq!(ids.iter().map(|id| id.is_some()).collect::<Vec<_>>(), [true, false, true]);
+        assert!(page.unreadable[0].reason.contains("the status paused is unknown"));
+        assert!(super::page(&json!({"data": [{"id": null}]})).is_err());
     }
 
     #[test]

@@ -13,6 +13,8 @@ pub enum Fault {
     LostAnswer,
     /// The connection is closed, and the call does nothing.
     LostCall,
+    /// The call takes effect, and the answer to a batch lacks its last element.
+    MissingElement,
     /// The call does nothing, and is answered with this status.
     Status(u16),
     /// The call does nothing, and is answered with 429 and these seconds in `Retry-After`.

@@ -8,10 +8,9 @@ use std::time::{Duration, SystemTime};
 
 use super::lease::RunLease;
 use super::ports::{
-    ListField, ListGroup, MOST_WRITES, MailingList, SubscriberName, SubscriberPage,
+    Found, ListField, ListGroup, MOST_WRITES, MailingList, SubscriberName, SubscriberPage,
     SubscriberWrite, Verdict,
 };
-use crate::engine::model::contacts::subscriber::Subscriber;
 use crate::engine::model::fault::Fault;
 use crate::engine::model::fault_code::FaultCode;
 use crate::engine::ports::Clock;
@@ -91,7 +90,7 @@ impl<'a> PacedList<'a> {
     }
 
     /// Reads subscribers.
-    pub async fn find(&self, names: &[SubscriberName]) -> Result<Vec<Option<Subscriber>>, Stop> {
+    pub async fn find(&self, names: &[SubscriberName]) -> Result<Vec<Found>, Stop> {
         let mut found = Vec::with_capacity(names.len());
         for names in names.chunks(MOST_WRITES) {
             found.extend(self.patiently(|| self.list.find(names)).await?);

@@ -1,5 +1,7 @@
 //! A person's answers to conflicts.
 
+use syncline::demo::mailerlite::Act;
+
 use super::business::Business;
 
 /// A business with a conflict over Ann's name: Ann here, Anna at MailerLite.
@@ -88,4 +90,40 @@ async fn nobody_is_subscribed_again_by_an_answer() {
     business.out(&["conflicts", "resolve", &id, "database"]).await;
     let person = business.mailerlite.person("ann@example.com").unwrap();
     assert_eq!(format!("{:?}", person.status), "Unsubscribed");
+}
+
+#[tokio::test]
+async fn an_answer_about_a_consent_that_changed_meanwhile_unsubscribes_nobody() {
+    let (business, id) = disputed().await;
+    business
+        .sql(
+            "update sync_conflicts set kind = 'resubscribed', subject = 'status', \
+             a_value = 'unsubscribed', b_value = 'active'",
+        )
+        .await;
+    let (code, _, errors) = business.run(&["conflicts", "resolve", &id, "database"]).await;
+    assert!(code == 2 && errors.contains("A side has changed since"), "{errors}");
+    let person = business.mailerlite.person("ann@example.com").unwrap();
+    assert_eq!(format!("{:?}", person.status), "Active");
+}
+
+#[tokio::test]
+async fn an_address_that_both_sides_changed_is_answered_with_either() {
+    for (winner, expected) in
+        [("database", "here@example.com"), ("mailerlite", "there@example.com")]
+    {
+        let (business, id) = disputed().await;
+        business.mailerlite.act("ann@example.com", Act::Move("there@example.com".into())).unwrap();
+        business
+            .sql(
+                "update clients set email = 'here@example.com' where email = 'Ann@example.com'; \
+                 update sync_conflicts set subject = 'email', base_value = 'ann@example.com', \
+                 a_value = 'here@example.com', b_value = 'there@example.com'",
+            )
+            .await;
+        business.out(&["conflicts", "resolve", &id, winner]).await;
+        assert!(business.mailerlite.person(expected).is_some(), "{winner}");
+        let row = "select email from clients where first_name like 'Ann%'";
+        assert_eq!(business.text(row).await, expected);
+    }
 }

@@ -186,3 +186,37 @@ async fn a_second_row_of_somebody_who_asked_to_be_forgotten_creates_nobody() {
     assert!(people.person(ANN).is_deleted, "{report:?}");
     assert_eq!((people.mailerlite.total(), report.suppressed), (2, 1));
 }
+
+#[tokio::test]
+async fn an_address_that_was_taken_out_of_a_row_is_not_filled_back() {
+    let people = trio().await;
+    people
+        .sql("update clients set email = null, first_name = 'new' where first_name = 'ann'")
+        .await;
+    people.act(ANN, Act::Edit("city", Some("Y".into())));
+    people.sync().await;
+    let row =
+        "select concat_ws(' ', coalesce(email, '-'), town) from clients where first_name = 'new'";
+    assert_eq!((people.text(row).await, people.values(ANN)), ("- Y".into(), "new Y".into()));
+    assert_eq!((people.sync().await.updates_applied, people.conflicts().await), (0, String::new()));
+    people.sql("delete from contact_shadows").await;
+    people.sync().await;
+    assert_eq!(people.text(row).await, "- Y", "nothing was ever agreed on");
+}
+
+#[tokio::test]
+async fn an_address_from_there_that_another_row_has_is_a_question() {
+    let people = trio().await;
+    people
+        .sql(
+            "insert into clients (email, first_name, email_status) \
+        values ('eve@x.io', 'eve', 'opted_out')",
+        )
+        .await;
+    people.act(ANN, Act::Move("eve@x.io".into()));
+    people.sync().await;
+    let rows = "select string_agg(email, ' ' order by email) from clients \
+        where first_name in ('ann', 'eve')";
+    assert_eq!(people.text(rows).await, "ann@x.io eve@x.io");
+    assert!(people.conflicts().await.contains("two_rows email open"));
+}

@@ -1,6 +1,7 @@
 //! People in Postgres and at a local MailerLite, and the jobs that keep them in step.
 //!
 //! - here: both sides of a test, with MailerLite's clock as the only one
+//! - `cases`: what other tools fail at
 //! - `merges`: the fate of a person
 //! - `identity`: who is who, and who is nobody any more
 //! - `rails`: the bounds of a run; `cursors`: those of a run that goes on
@@ -10,6 +11,7 @@
 //! - `backfill`: shadows for a crosswalk that is there already, and the speed of all
 
 mod backfill;
+mod cases;
 mod cursors;
 mod identity;
 mod kills;

@@ -8,13 +8,13 @@ use futures_util::future::BoxFuture;
 use serde_json::{Map, Value};
 use syncline::engine::model::contacts::contact::{Contact, ContactId};
 use syncline::engine::model::contacts::email::Email;
-use syncline::engine::model::contacts::subscriber::{MailerLiteId, Subscriber};
+use syncline::engine::model::contacts::subscriber::MailerLiteId;
 use syncline::engine::model::fault::Fault;
 use syncline::jobs::contacts::ports::quotas::Leases;
 use syncline::jobs::contacts::ports::{
-    Allowance, ContactCounts, ContactStore, ErasedPerson, HeldPerson, IdRange, Link, ListField,
-    ListGroup, MailingList, NewRow, PersonCommit, SubscriberName, SubscriberPage, SubscriberWrite,
-    SyncStatusStore, TableColumn, Verdict,
+    Allowance, ContactCounts, ContactStore, ErasedPerson, Found, HeldPerson, IdRange, Link,
+    ListField, ListGroup, MailingList, NewRow, PersonCommit, SubscriberName, SubscriberPage,
+    SubscriberWrite, SyncStatusStore, TableColumn, Verdict,
 };
 use syncline::jobs::contacts::sides::ContactSides;
 
@@ -48,7 +48,7 @@ impl MailingList for Watched<'_> {
         self.told("page", self.sides.list.page(cursor)).await
     }
 
-    async fn find(&self, names: &[SubscriberName]) -> Result<Vec<Option<Subscriber>>, Fault> {
+    async fn find(&self, names: &[SubscriberName]) -> Result<Vec<Found>, Fault> {
         self.told("find", self.sides.list.find(names)).await
     }
 

@@ -71,8 +71,19 @@ async fn answer(State(service): State<Arc<Service>>, request: Request) -> Respon
             reply();
             reply()
         }
+        Some(Fault::MissingElement) => without_last(reply()).await,
         None => reply(),
     }
+}
+
+/// An answer to a batch without its last element.
+async fn without_last(response: Response) -> Response {
+    let (mut parts, body) = response.into_parts();
+    let body = to_bytes(body, LARGEST_CALL).await.unwrap_or_default();
+    let mut body: Value = serde_json::from_slice(&body).unwrap_or_default();
+    body["responses"].as_array_mut().map(Vec::pop);
+    parts.headers.remove("content-length");
+    Response::from_parts(parts, Body::from(body.to_string()))
 }
 
 /// Does what a call asks. Only who is known has a place in the window.

@@ -64,6 +64,8 @@ pub enum Act {
     Bounce,
     /// Calls a mail spam.
     ReportSpam,
+    /// Gets a status that the reference does not name.
+    Pause,
     /// Joins a group, by its id.
     Join(u64),
     /// Leaves a group, by its id.
@@ -129,6 +131,7 @@ impl State {
             Act::Edit(_, value) => person.set_value(slot, value.map(String::into_boxed_str)),
             Act::Move(email) => person.email = email.to_lowercase().into(),
             Act::Bounce => person.set_status(Status::Bounced, stamp),
+            Act::Pause => person.set_status(Status::Paused, stamp),
             Act::ReportSpam => person.set_status(Status::Junk, stamp),
             Act::Join(group) => {
                 person.join(group);

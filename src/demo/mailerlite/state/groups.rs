@@ -20,7 +20,7 @@ impl State {
     /// Makes a group. Another group may have its name.
     pub fn add_group(&mut self, name: &str, now: Millis) -> Group {
         let (id, created_at) = (self.new_id(), Stamp::of(now));
-        let group = Group { id, name: name.to_owned(), created_at, counts: [0; 5] };
+        let group = Group { id, name: name.to_owned(), created_at, counts: [0; 6] };
         self.groups.insert(id, group.clone());
         group
     }

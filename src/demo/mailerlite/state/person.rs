@@ -16,10 +16,12 @@ pub enum Status {
     Bounced,
     /// Called a mail spam.
     Junk,
+    /// Has a status that the reference does not name.
+    Paused,
 }
 
 impl Status {
-    /// All of them.
+    /// All that the reference names.
     pub const ALL: [Self; 5] =
         [Self::Active, Self::Unsubscribed, Self::Unconfirmed, Self::Bounced, Self::Junk];
 
@@ -31,6 +33,7 @@ impl Status {
             Self::Unconfirmed => "unconfirmed",
             Self::Bounced => "bounced",
             Self::Junk => "junk",
+            Self::Paused => "paused",
         }
     }
 
@@ -153,7 +156,7 @@ impl Person {
             }
             Status::Unsubscribed => self.unsubscribed_at = Some(now),
             Status::Unconfirmed => self.subscribed_at = None,
-            Status::Bounced | Status::Junk => {}
+            Status::Bounced | Status::Junk | Status::Paused => {}
         }
     }
 

@@ -14,7 +14,7 @@ pub struct Group {
     pub id: u64,
     pub name: String,
     pub created_at: Stamp,
-    pub counts: [u32; 5],
+    pub counts: [u32; 6],
 }
 
 impl Group {

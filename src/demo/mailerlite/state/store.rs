@@ -34,7 +34,7 @@ pub struct State {
     /// People by id. They are boxed, since nodes of the map are hardly more than half full.
     pub(super) people: BTreeMap<u64, Box<Person>>,
     ids_by_email: HashMap<Box<str>, u64>,
-    counts: [u32; 5],
+    counts: [u32; 6],
     pub(super) groups: BTreeMap<u64, Group>,
     pub(super) fields: Vec<Field>,
     next_slot: u16,
@@ -54,7 +54,7 @@ impl State {
             import_window: Window::new(options.imports_per_minute, 0),
             people: BTreeMap::new(),
             ids_by_email: HashMap::new(),
-            counts: [0; 5],
+            counts: [0; 6],
             groups: BTreeMap::new(),
             fields: Vec::new(),
             next_slot: 0,

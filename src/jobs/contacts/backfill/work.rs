@@ -83,8 +83,7 @@ impl Work<'_> {
         self.groups = check::find_groups(self.sides, self.list, false).await?.ids;
         loop {
             let page = self.list.page(self.progress.cursor.as_deref()).await?;
-            let last = page.subscribers.last().map(|subscriber| subscriber.id.clone());
-            let from = last.filter(|_| page.next.is_some());
+            let from = page.last.clone().filter(|_| page.next.is_some());
             let range = IdRange { below: self.progress.below.clone(), from: from.clone() };
             self.save(self.sides.store.links(&range).await?, page.subscribers).await?;
             let is_last = page.next.is_none();

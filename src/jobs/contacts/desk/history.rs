@@ -50,5 +50,5 @@ pub async fn history(
     }
     let unlinked = store.unlinked(emails).await?;
     let found = list.find(&[SubscriberName::Email(email.clone())]).await?;
-    Ok(PersonHistory { linked, unlinked, subscriber: found.into_iter().flatten().next() })
+    Ok(PersonHistory { linked, unlinked, subscriber: found.into_iter().flatten().flatten().next() })
 }

@@ -5,9 +5,10 @@ use serde_json::json;
 
 use super::ports::{ContactDesk, RecordedConflict};
 use crate::engine::model::contacts::conflict::{Conflict, ConflictKind, ConflictState, Winner};
+use crate::engine::model::contacts::email::Email;
 use crate::engine::model::contacts::link::Link;
 use crate::engine::model::contacts::mapping::{ConflictPolicy, ContactMapping, FieldRule};
-use crate::engine::model::contacts::shadow::Agreed;
+use crate::engine::model::contacts::shadow::{Agreed, AgreedState};
 use crate::engine::model::contacts::subscriber::{MailerLiteId, Subscriber};
 use crate::engine::model::fault::{Fault, Step};
 use crate::engine::model::fault_code::FaultCode;
@@ -16,6 +17,16 @@ use crate::jobs::contacts::ports::{
     ColumnChange, ContactStore, IdRange, LoggedAction, MailingList, PersonCommit, SubscriberName,
     SubscriberWrite, Verdict,
 };
+
+/// A change of one subscriber.
+enum Change {
+    /// A field gets a value.
+    Field(String, Value),
+    /// The address changes.
+    Email(String),
+    /// The person is unsubscribed.
+    Unsubscribe,
+}
 
 /// The answer of a person to a conflict.
 pub struct Resolution<'a> {
@@ -39,6 +50,11 @@ impl Resolution<'_> {
             return Err(none_open(id));
         }
         match asked.conflict.kind {
+            ConflictKind::BothChanged | ConflictKind::First | ConflictKind::Merge
+                if asked.conflict.subject == "email" =>
+            {
+                self.email(&asked, winner).await?;
+            }
             ConflictKind::BothChanged | ConflictKind::First => self.field(&asked, winner).await?,
             ConflictKind::Resubscribed => self.status(&asked, winner).await?,
             kind => return Err(by_hand(kind)),
@@ -59,10 +75,7 @@ impl Resolution<'_> {
         let row = link.row.as_ref().ok_or_else(|| gone("The row is gone".to_owned()))?;
         let (a, b): (&Value, &Value) =
             (&row.values[at], &subscriber.fields.get(subject).cloned().flatten());
-        if (a, b) != (&asked.conflict.a, &asked.conflict.b) {
-            self.desk.restate(asked.id, a.as_deref(), b.as_deref()).await?;
-            return Err(changed(asked.id));
-        }
+        self.check_unchanged(asked, a.as_deref(), b.as_deref()).await?;
         let policy = match winner {
             Winner::Database => ConflictPolicy::Database,
             Winner::MailerLite => ConflictPolicy::MailerLite,
@@ -77,8 +90,8 @@ impl Resolution<'_> {
                 changes.push(ColumnChange { column: rule.column.clone(), value, was: a.clone() })
             }
             FieldMove::ToB(value) => {
-                let fields = vec![(rule.field.clone(), value)];
-                let saved = self.write(&subscriber.id, fields, false).await?;
+                let change = Change::Field(rule.field.clone(), value);
+                let saved = self.write(&subscriber.id, change).await?;
                 agreed_b = saved.fields.get(subject).cloned().flatten();
             }
             FieldMove::Hold(_) => return Err(by_hand(asked.conflict.kind)),
@@ -87,13 +100,24 @@ impl Resolution<'_> {
         let agreed_a = changes.first().map_or_else(|| a.clone(), |change| change.value.clone());
         let mut agreed = shadow.map(|shadow| shadow.agreed.clone()).unwrap_or_default();
         agreed.fields.insert(subject.to_owned(), Agreed { a: agreed_a, b: agreed_b });
+        self.save(asked, winner, &link, changes, agreed).await
+    }
+
+    async fn save(
+        &self,
+        asked: &RecordedConflict,
+        winner: Winner,
+        link: &Link,
+        row: Vec<ColumnChange>,
+        agreed: AgreedState,
+    ) -> Result<(), Fault> {
         let person = PersonCommit {
             contact: link.contact.clone(),
-            subscriber: subscriber.id,
+            subscriber: link.subscriber.clone(),
             decided: link.row.clone().map(Box::new),
-            row: changes,
+            row,
             agreed,
-            conflicts: self.open_conflicts(&link).await?,
+            conflicts: self.open_conflicts(link).await?,
             actions: vec![action(asked, winner)],
         };
         let saved = self.store.save(self.run, std::slice::from_ref(&person)).await?;
@@ -103,14 +127,86 @@ impl Resolution<'_> {
         }
     }
 
+    /// The address of a person. Somebody else's is given to nobody: whoever wants to merge two
+    /// subscribers deletes one of them in MailerLite, and the next sync links the other.
+    async fn email(&self, asked: &RecordedConflict, winner: Winner) -> Result<(), Fault> {
+        let (link, subscriber) = self.sides(asked).await?;
+        let row = link.row.as_ref().ok_or_else(|| gone("The row is gone".to_owned()))?;
+        let there = Some(subscriber.email.as_str());
+        // A merge asks about the other subscriber with the row's address, not about a value there.
+        match asked.conflict.kind {
+            ConflictKind::Merge => {
+                let b = asked.conflict.b.as_deref();
+                self.check_unchanged(asked, row.email.as_deref(), b).await?;
+            }
+            _ => self.check_unchanged(asked, row.email.as_deref(), there).await?,
+        }
+        let (mut a, mut b) = (row.email.clone().unwrap_or_default(), subscriber.email.clone());
+        let mut changes = Vec::new();
+        match winner {
+            Winner::Database => {
+                self.check_free_there(&a, &subscriber.id).await?;
+                b = self.write(&subscriber.id, Change::Email(a.trim().to_owned())).await?.email;
+            }
+            Winner::MailerLite => {
+                self.check_free_here(&b, &link).await?;
+                let (column, was) = (self.mapping.email.clone(), row.email.clone());
+                changes.push(ColumnChange { column, value: Some(b.clone()), was });
+                a.clone_from(&b);
+            }
+        }
+        let mut agreed =
+            link.shadow.as_ref().map(|shadow| shadow.agreed.clone()).unwrap_or_default();
+        agreed.email = Some(Agreed { a, b });
+        self.save(asked, winner, &link, changes, agreed).await
+    }
+
+    async fn check_free_there(&self, email: &str, id: &MailerLiteId) -> Result<(), Fault> {
+        let Ok(email) = Email::parse(email) else { return Err(unfit("email")) };
+        let found = self.list.find(&[SubscriberName::Email(email)]).await?;
+        match found.into_iter().next().unwrap_or(Ok(None)).map_err(unreadable)? {
+            Some(other) if other.id != *id => Err(by_hand(ConflictKind::Merge)),
+            _ => Ok(()),
+        }
+    }
+
+    async fn check_free_here(&self, email: &str, link: &Link) -> Result<(), Fault> {
+        let Ok(email) = Email::parse(email) else { return Err(unfit("email")) };
+        let emails = std::slice::from_ref(&email);
+        let linked = self.store.links_by_email(emails).await?;
+        let is_free = self.store.unlinked(emails).await?.is_empty()
+            && linked.iter().all(|other| other.contact == link.contact);
+        match is_free {
+            true => Ok(()),
+            false => Err(by_hand(ConflictKind::TwoRows)),
+        }
+    }
+
+    /// Refuses an answer to values that a person has not seen, and shows the question anew.
+    async fn check_unchanged(
+        &self,
+        asked: &RecordedConflict,
+        a: Option<&str>,
+        b: Option<&str>,
+    ) -> Result<(), Fault> {
+        if (a, b) == (asked.conflict.a.as_deref(), asked.conflict.b.as_deref()) {
+            return Ok(());
+        }
+        self.desk.restate(asked.id, a, b).await?;
+        Err(changed(asked.id))
+    }
+
     /// A person who left and subscribed again. To keep the database's word unsubscribes them; to
     /// keep MailerLite's would subscribe somebody, which no program of ours does.
     async fn status(&self, asked: &RecordedConflict, winner: Winner) -> Result<(), Fault> {
         if winner == Winner::MailerLite {
             return Err(by_hand(ConflictKind::Resubscribed));
         }
-        let (_, subscriber) = self.sides(asked).await?;
-        self.write(&subscriber.id, Vec::new(), true).await.map(|_| ())
+        let (link, subscriber) = self.sides(asked).await?;
+        let row = link.row.as_ref().ok_or_else(|| gone("The row is gone".to_owned()))?;
+        let [a, b] = [row.status.name(), subscriber.status.name()].map(Some);
+        self.check_unchanged(asked, a, b).await?;
+        self.write(&subscriber.id, Change::Unsubscribe).await.map(|_| ())
     }
 
     /// The link and the subscriber as they are now.
@@ -122,18 +218,19 @@ impl Resolution<'_> {
         let link = links.into_iter().find(|link| link.contact == *contact);
         let link = link.ok_or_else(|| gone("The link is gone".to_owned()))?;
         let found = self.list.find(&[SubscriberName::Id(id.clone())]).await?;
-        let subscriber = found.into_iter().flatten().next();
+        let found = found.into_iter().next().unwrap_or(Ok(None));
+        let subscriber = found.map_err(unreadable)?;
         let subscriber = subscriber.ok_or_else(|| gone("The subscriber is gone".to_owned()))?;
         Ok((link, subscriber))
     }
 
-    async fn write(
-        &self,
-        id: &MailerLiteId,
-        fields: Vec<(String, Value)>,
-        unsubscribe: bool,
-    ) -> Result<Subscriber, Fault> {
-        let write = SubscriberWrite::Update { id: id.clone(), email: None, fields, unsubscribe };
+    async fn write(&self, id: &MailerLiteId, change: Change) -> Result<Subscriber, Fault> {
+        let (email, fields, unsubscribe) = match change {
+            Change::Field(key, value) => (None, vec![(key, value)], false),
+            Change::Email(email) => (Some(email), vec![], false),
+            Change::Unsubscribe => (None, vec![], true),
+        };
+        let write = SubscriberWrite::Update { id: id.clone(), email, fields, unsubscribe };
         match self.list.write(&[write]).await?.pop() {
             Some(Verdict::Saved(subscriber)) => Ok(subscriber),
             Some(Verdict::Missing) => Err(gone("The subscriber is gone".to_owned())),
@@ -198,6 +295,11 @@ fn gone(message: String) -> Fault {
     Fault::of_call(FaultCode::ConflictChanged, message, hint)
 }
 
+fn unreadable(reason: String) -> Fault {
+    let message = format!("MailerLite's answer about the person cannot be read: {reason}");
+    Fault::of_call(FaultCode::MailerliteAnswer, message, "correct the subscriber in MailerLite")
+}
+
 fn unfit(subject: &str) -> Fault {
     let message = format!("The value of {subject} cannot go to the other side");
     Fault::of_call(FaultCode::BadValue, message, "correct the value, or keep the other side's")
@@ -215,8 +317,8 @@ fn by_hand(kind: ConflictKind) -> Fault {
              a row that is gone from integration_crosswalk; the next sync closes the conflict"
         }
         ConflictKind::Merge => {
-            "delete or correct one of the two subscribers in MailerLite; the next sync closes the \
-             conflict"
+            "keep MailerLite's address, or merge the two: delete one of them in MailerLite, and the next \
+             sync links the other"
         }
         ConflictKind::DeletedAgainstChanged => {
             "delete the subscriber in MailerLite, or restore the row; the next sync closes the conflict"

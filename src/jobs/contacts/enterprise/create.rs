@@ -91,8 +91,8 @@ async fn create_together(apply: &mut Apply<'_>, rows: &[Contact]) -> Result<Crea
     let names = unclear.iter().filter_map(email).map(SubscriberName::Email).collect::<Vec<_>>();
     for (row, found) in unclear.into_iter().zip(apply.list.find(&names).await?) {
         match found {
-            Some(subscriber) => made.push((row, subscriber, None)),
-            None => apply.leave(&row.id),
+            Ok(Some(subscriber)) => made.push((row, subscriber, None)),
+            Ok(None) | Err(_) => apply.leave(&row.id),
         }
     }
     let rules = apply.rules;

@@ -237,8 +237,11 @@ impl<'a> Run<'a> {
         let names: Vec<SubscriberName> =
             links.iter().map(|link| SubscriberName::Id(link.subscriber.clone())).collect();
         let found = self.list.find(&names).await?;
-        let (links, subscribers): (Vec<Link>, Vec<Subscriber>) =
-            links.into_iter().zip(found).filter_map(|(link, there)| Some((link, there?))).unzip();
+        let (links, subscribers): (Vec<Link>, Vec<Subscriber>) = links
+            .into_iter()
+            .zip(found)
+            .filter_map(|(link, there)| Some((link, there.ok()??)))
+            .unzip();
         let survey = Survey { sides: self.sides, list: self.list, rules: self.rules() };
         let mut page = SurveyedPage::default();
         for pairing in survey.pair(subscribers, links).await? {

@@ -41,7 +41,7 @@ pub async fn written(
     }
     let found = list.find(&unclear).await?;
     let found: BTreeMap<MailerLiteId, Subscriber> =
-        found.into_iter().flatten().map(|found| (found.id.clone(), found)).collect();
+        found.into_iter().flatten().flatten().map(|found| (found.id.clone(), found)).collect();
     let judge = |(person, own): (PersonChange, Vec<(SubscriberWrite, Verdict)>)| {
         let read = found.get(&person.subscriber.id).cloned();
         judge(person, own, read)

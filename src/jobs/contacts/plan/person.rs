@@ -114,11 +114,15 @@ impl PersonPlan {
     }
 
     /// The address is matched by its form, and each side's spelling stays. Where both changed it,
-    /// nobody can tell which one is right.
+    /// nobody can tell which one is right. A row without an address keeps none, and its subscriber
+    /// keeps theirs: somebody has taken it out of the row.
     fn merge_email(&mut self, person: &Person<'_>) {
         let rule = FieldRule::plain("email", "email");
         let fold = |text: &str| Some(text.trim().to_lowercase());
         let (a, b) = (person.a.email.as_deref().and_then(fold), fold(&person.b.email));
+        if a.as_deref().is_none_or(str::is_empty) {
+            return;
+        }
         let base = person.shadow.and_then(|shadow| shadow.agreed.email.as_ref());
         let folded = base.map(|base| Agreed { a: fold(&base.a), b: fold(&base.b) });
         match field::merge(&rule, folded.as_ref(), &a, &b, None) {

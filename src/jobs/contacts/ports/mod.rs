@@ -209,9 +209,9 @@ pub trait MailingList: Send + Sync {
     /// cursor.
     async fn page(&self, cursor: Option<&str>) -> Result<SubscriberPage, Fault>;
 
-    /// Reads subscribers by address or id, with their groups, in the order asked for; none for one
-    /// that the list does not have. It makes a call for every `MOST_WRITES` of them.
-    async fn find(&self, names: &[SubscriberName]) -> Result<Vec<Option<Subscriber>>, Fault>;
+    /// Reads subscribers by address or id, with their groups, in the order asked for. It makes a
+    /// call for every `MOST_WRITES` of them.
+    async fn find(&self, names: &[SubscriberName]) -> Result<Vec<Found>, Fault>;
 
     /// Reads the fields that subscribers can have.
     async fn fields(&self) -> Result<Vec<ListField>, Fault>;
@@ -238,8 +238,25 @@ pub const MOST_WRITES: usize = 50;
 pub struct SubscriberPage {
     /// The subscribers.
     pub subscribers: Vec<Subscriber>,
+    /// Subscribers of whom the answer cannot be read.
+    pub unreadable: Vec<UnreadableSubscriber>,
+    /// The smallest id of the page.
+    pub last: Option<MailerLiteId>,
     /// The cursor of the next page, if there is one. It does not expire.
     pub next: Option<String>,
+}
+
+/// The list's answer about one subscriber; none if the list does not have them, and the reason if
+/// the answer cannot be read: nobody may take such a person for one who is gone.
+pub type Found = Result<Option<Subscriber>, String>;
+
+/// A subscriber of whom the answer cannot be read. Others of the same answer can.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnreadableSubscriber {
+    /// The id, unless that is it.
+    pub id: Option<MailerLiteId>,
+    /// The reason.
+    pub reason: String,
 }
 
 /// A name by which a subscriber is asked for.

@@ -1,16 +1,16 @@
 //! Reads named people on both sides, and finds out what each of them needs. Nothing is written.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::request::SmartMode;
 use crate::engine::model::contacts::contact::{Contact, ContactId};
 use crate::engine::model::contacts::email::Email;
 use crate::engine::model::contacts::subscriber::{MailerLiteId, Subscriber};
 use crate::jobs::contacts::enterprise::change::Change;
-use crate::jobs::contacts::enterprise::survey::{Survey, SurveyedPage};
+use crate::jobs::contacts::enterprise::survey::{Survey, SurveyedPage, unreadable};
 use crate::jobs::contacts::paced::Stop;
-use crate::jobs::contacts::plan::pairing::{Pairing, forgetful};
-use crate::jobs::contacts::ports::{Link, SubscriberName};
+use crate::jobs::contacts::plan::pairing::{Pairing, address, forgetful};
+use crate::jobs::contacts::ports::{Found, Link, SubscriberName};
 
 /// Named people, as both sides have them.
 pub struct NamedPeople {
@@ -44,14 +44,14 @@ pub async fn read(
 ) -> Result<NamedPeople, Stop> {
     let store = survey.sides.store;
     let names: Vec<SubscriberName> = emails.iter().cloned().map(SubscriberName::Email).collect();
-    let found = survey.list.find(&names).await?;
+    let (found, odd) = split(emails, survey.list.find(&names).await?);
     let ids: Vec<MailerLiteId> =
         found.iter().flatten().map(|subscriber| subscriber.id.clone()).collect();
     let mut links = store.links_by_email(emails).await?;
     let known: BTreeSet<ContactId> = links.iter().map(|link| link.contact.clone()).collect();
     let others = store.links_by_subscriber(&ids).await?;
     links.extend(others.into_iter().filter(|link| !known.contains(&link.contact)));
-    let unlinked = store.unlinked(emails).await?;
+    let mut unlinked = store.unlinked(emails).await?;
 
     let mut people: Vec<NamedPerson> = emails
         .iter()
@@ -59,6 +59,7 @@ pub async fn read(
         .map(|(email, subscriber)| person(email, subscriber.as_ref(), &links, &unlinked))
         .collect();
     let mut page = SurveyedPage::default();
+    set_apart(&odd, &mut links, &mut unlinked, &mut page);
     let mut subscribers: Vec<Subscriber> = found.into_iter().flatten().collect();
     subscribers.dedup_by(|one, other| one.id == other.id);
     let links = follow(survey, links, &mut subscribers, &mut people, &mut page).await?;
@@ -86,6 +87,47 @@ pub async fn read(
     Ok(NamedPeople { people, changes: page.changes })
 }
 
+/// Splits the list's answers into the subscribers and the reasons why others cannot be read.
+fn split(
+    emails: &[Email],
+    found: Vec<Found>,
+) -> (Vec<Option<Subscriber>>, BTreeMap<Email, String>) {
+    let mut odd = BTreeMap::new();
+    let mut readable = Vec::with_capacity(found.len());
+    for (email, found) in emails.iter().zip(found) {
+        readable.push(found.unwrap_or_else(|reason| {
+            odd.insert(email.clone(), reason);
+            None
+        }));
+    }
+    (readable, odd)
+}
+
+/// Sets people apart whom MailerLite's answer does not describe: they are neither gone nor new.
+fn set_apart(
+    odd: &BTreeMap<Email, String>,
+    links: &mut Vec<Link>,
+    unlinked: &mut Vec<Contact>,
+    page: &mut SurveyedPage,
+) {
+    let reason = |row: &Contact| address(row).and_then(|email| odd.get(&email).cloned());
+    let changes = &mut page.changes;
+    links.retain(|link| {
+        let reason = link.row.as_ref().and_then(reason);
+        let id = || Some(link.subscriber.clone());
+        changes.extend(
+            reason.iter().map(|text| unreadable(Some(link.contact.clone()), id(), text.clone())),
+        );
+        reason.is_none()
+    });
+    unlinked.retain(|row| {
+        let reason = reason(row);
+        changes
+            .extend(reason.iter().map(|text| unreadable(Some(row.id.clone()), None, text.clone())));
+        reason.is_none()
+    });
+}
+
 /// Reads the subscribers of links that no address found. A link whose subscriber is gone is
 /// recorded as such.
 async fn follow(
@@ -102,9 +144,16 @@ async fn follow(
     let read = survey.list.find(&names).await?;
     let mut lost = Vec::new();
     for (link, subscriber) in absent.into_iter().zip(read) {
-        let Some(subscriber) = subscriber else {
-            lost.push(link);
-            continue;
+        let subscriber = match subscriber {
+            Ok(Some(subscriber)) => subscriber,
+            Ok(None) => {
+                lost.push(link);
+                continue;
+            }
+            Err(reason) => {
+                page.changes.push(unreadable(Some(link.contact), Some(link.subscriber), reason));
+                continue;
+            }
         };
         for person in people.iter_mut().filter(|person| person.rows.contains(&link.contact)) {
             person.subscriber.get_or_insert_with(|| subscriber.id.clone());

@@ -1,9 +1,11 @@
 //! Reads both sides, page by page, and finds out what each person needs. Nothing is written.
 //!
 //! - here: the pages of the list
+//! - `addresses`: new addresses that belong to somebody else
 //! - `new_rows`: the rows without a link, which come last
 //! - `questions`: the records of people about whom somebody must decide, or who are gone
 
+mod addresses;
 mod new_rows;
 mod questions;
 
@@ -18,9 +20,10 @@ use crate::engine::model::contacts::mapping::ImportPolicy;
 use crate::engine::model::contacts::subscriber::{MailerLiteId, Subscriber};
 use crate::jobs::contacts::paced::{PacedList, Stop};
 use crate::jobs::contacts::plan::pairing::{PageKnowledge, Pairing, address, pair};
-use crate::jobs::contacts::ports::{IdRange, Link, SubscriberName};
+use crate::jobs::contacts::ports::{IdRange, Link, SubscriberName, UnreadableSubscriber};
 use crate::jobs::contacts::sides::ContactSides;
 
+pub use questions::unreadable;
 use questions::{erased, record, second_subscriber, subscriber_gone, two_links, unknown};
 
 /// The rows and addresses for which subscribers were found.
@@ -91,18 +94,23 @@ impl Survey<'_> {
 
     async fn list_page(&self, place: &Place) -> Result<SurveyedPage, Stop> {
         let page = self.list.page(place.page.as_deref()).await?;
-        let last = page.subscribers.last().map(|subscriber| subscriber.id.clone());
-        let from = last.filter(|_| page.next.is_some());
+        let from = page.last.clone().filter(|_| page.next.is_some());
         let range = IdRange { below: place.below.clone(), from: from.clone() };
-        let links = self.sides.store.links(&range).await?;
+        let mut links = self.sides.store.links(&range).await?;
         let mut surveyed = SurveyedPage {
-            subscribers: page.subscribers.len() as u64,
+            subscribers: (page.subscribers.len() + page.unreadable.len()) as u64,
             next: Some(match page.next {
                 Some(next) => Place { page: Some(next), below: from, ..Place::default() },
                 None => Place { is_at_rows: true, ..Place::default() },
             }),
             ..SurveyedPage::default()
         };
+        for UnreadableSubscriber { id, reason } in page.unreadable {
+            let is_of = |link: &Link| Some(&link.subscriber) == id.as_ref();
+            let link = links.iter().position(is_of).map(|place| links.swap_remove(place));
+            surveyed.people += 1;
+            surveyed.changes.push(unreadable(link.map(|link| link.contact), id, reason));
+        }
         let mut missing = Vec::new();
         for pairing in self.pair(page.subscribers, links).await? {
             match pairing {
@@ -156,7 +164,7 @@ impl Survey<'_> {
             (links.iter()).filter(|link| !is_gone(link) && !is_there(link)).map(id).collect();
         let names: Vec<SubscriberName> = unclear.iter().cloned().map(SubscriberName::Id).collect();
         let found = self.list.find(&names).await?;
-        let gone = unclear.into_iter().zip(found).filter(|(_, found)| found.is_none());
+        let gone = unclear.into_iter().zip(found).filter(|(_, found)| *found == Ok(None));
         lost.extend(gone.map(|(id, _)| id));
         Ok(lost)
     }
@@ -194,6 +202,10 @@ impl Survey<'_> {
             }
             Pairing::Missing(_) => {}
             Pairing::Unknown(subscriber) => match self.rules.mapping.import {
+                ImportPolicy::Create if Email::parse(&subscriber.email).is_err() => {
+                    let reason = "the address is none to which mail can be sent".to_owned();
+                    page.changes.push(unreadable(None, Some(subscriber.id), reason));
+                }
                 ImportPolicy::Create if self.rules.direction.writes_a() => {
                     page.changes.push(Change::Import(subscriber));
                 }
@@ -246,11 +258,16 @@ impl Survey<'_> {
         let mut subscribers = Vec::new();
         for (link, subscriber) in missing.into_iter().zip(found) {
             match subscriber {
-                Some(subscriber) => {
+                Ok(Some(subscriber)) => {
                     links.push(link);
                     subscribers.push(subscriber);
                 }
-                None => {
+                Err(reason) => {
+                    page.people += 1;
+                    let Link { contact, subscriber, .. } = link;
+                    page.changes.push(unreadable(Some(contact), Some(subscriber), reason));
+                }
+                Ok(None) => {
                     page.people += 1;
                     page.gone += 1;
                     page.changes.push(subscriber_gone(&link));
@@ -260,38 +277,6 @@ impl Survey<'_> {
         subscribers.dedup_by(|one, other| one.id == other.id);
         for pairing in self.pair(subscribers, links).await? {
             self.survey(pairing, page);
-        }
-        Ok(())
-    }
-
-    /// A new address that belongs to another subscriber is not written: MailerLite would refuse
-    /// it, and the other person must not be mixed with this one.
-    pub async fn keep_addresses_apart(&self, changes: &mut [Change]) -> Result<(), Stop> {
-        let mut people: Vec<(&mut Box<PersonChange>, Email)> = Vec::new();
-        for change in changes.iter_mut() {
-            if let Change::Person(person) = change
-                && let Some(email) = &person.plan.email_to_b
-                && let Ok(email) = Email::parse(email)
-            {
-                people.push((person, email));
-            }
-        }
-        let names: Vec<SubscriberName> =
-            people.iter().map(|(_, email)| SubscriberName::Email(email.clone())).collect();
-        let found = self.list.find(&names).await?;
-        for ((person, _), other) in people.into_iter().zip(found) {
-            let Some(other) = other.filter(|other| other.id != person.subscriber.id) else {
-                continue;
-            };
-            person.plan.email_to_b = None;
-            person.plan.conflicts.push(Conflict {
-                kind: ConflictKind::Merge,
-                subject: "email".to_owned(),
-                base: Some(person.subscriber.email.clone()),
-                a: person.row.email.clone(),
-                b: Some(other.id.to_string()),
-            });
-            person.plan.conflicts.sort_by(|one, other| one.subject.cmp(&other.subject));
         }
         Ok(())
     }

@@ -5,14 +5,14 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::super::change::Change;
 use super::super::cursor::Place;
-use super::questions::{erased, two_rows};
+use super::questions::{erased, two_rows, unreadable};
 use super::{Paired, Survey, SurveyedPage};
 use crate::engine::model::contacts::contact::Contact;
 use crate::engine::model::contacts::email::Email;
-use crate::engine::model::contacts::subscriber::{MailerLiteId, Subscriber};
+use crate::engine::model::contacts::subscriber::MailerLiteId;
 use crate::jobs::contacts::paced::Stop;
 use crate::jobs::contacts::plan::pairing::{Pairing, address};
-use crate::jobs::contacts::ports::SubscriberName;
+use crate::jobs::contacts::ports::{Found, SubscriberName};
 
 /// The rows that are read at once.
 const NEW_ROWS: u32 = 500;
@@ -70,8 +70,9 @@ impl Survey<'_> {
         page: &mut SurveyedPage,
     ) -> Result<(), Stop> {
         let found = self.list.find(&names(&rows)).await?;
-        let erase = |((_, row), found): (&(Email, Contact), Option<Subscriber>)| {
-            erased(row, found.as_ref(), None)
+        let erase = |((_, row), found): (&(Email, Contact), Found)| match found {
+            Ok(found) => erased(row, found.as_ref(), None),
+            Err(reason) => unreadable(Some(row.id.clone()), None, reason),
         };
         page.changes.extend(rows.iter().zip(found).map(erase));
         Ok(())
@@ -118,9 +119,10 @@ impl Survey<'_> {
     ) -> Result<(), Stop> {
         let found = match paired {
             None => self.list.find(&names(&rows)).await?,
-            Some(_) => vec![None; rows.len()],
+            Some(_) => vec![Ok(None); rows.len()],
         };
-        let ids: Vec<MailerLiteId> = found.iter().flatten().map(|there| there.id.clone()).collect();
+        let there = found.iter().flatten().flatten();
+        let ids: Vec<MailerLiteId> = there.map(|there| there.id.clone()).collect();
         let links = match ids.is_empty() {
             true => vec![],
             false => self.sides.store.links_by_subscriber(&ids).await?,
@@ -130,21 +132,22 @@ impl Survey<'_> {
         for ((email, row), subscriber) in rows.into_iter().zip(found) {
             let of_another = paired.and_then(|paired| paired.addresses.get(&email));
             match subscriber {
-                Some(there) if linked.contains(&there.id) => {
+                Err(reason) => page.changes.push(unreadable(Some(row.id), None, reason)),
+                Ok(Some(there)) if linked.contains(&there.id) => {
                     page.changes.push(two_rows(&row, Some(&there.id)));
                 }
-                Some(subscriber) => {
+                Ok(Some(subscriber)) => {
                     self.survey(
                         Pairing::Both { row, subscriber, shadow: None, open: vec![] },
                         page,
                     );
                 }
-                None if of_another.is_some() => page.changes.push(two_rows(&row, of_another)),
-                None if suppressed.contains(&email) => page.suppressed += 1,
-                None if may_create && !row.status.refuses_mail() => {
+                Ok(None) if of_another.is_some() => page.changes.push(two_rows(&row, of_another)),
+                Ok(None) if suppressed.contains(&email) => page.suppressed += 1,
+                Ok(None) if may_create && !row.status.refuses_mail() => {
                     page.changes.push(Change::Create(row));
                 }
-                None => {}
+                Ok(None) => {}
             }
         }
         Ok(())

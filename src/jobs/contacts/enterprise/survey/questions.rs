@@ -82,6 +82,16 @@ pub fn second_subscriber(link: &Link, subscriber: &Subscriber) -> Change {
     )
 }
 
+/// The question about somebody whom one of MailerLite's answers does not describe.
+pub fn unreadable(
+    contact: Option<ContactId>,
+    subscriber: Option<MailerLiteId>,
+    reason: String,
+) -> Change {
+    let conflict = Conflict { kind: ConflictKind::Rejected, b: Some(reason), ..about("person") };
+    Change::Hold(HeldPerson { contact, subscriber, conflict })
+}
+
 fn held(
     contact: Option<&ContactId>,
     subscriber: Option<&MailerLiteId>,
