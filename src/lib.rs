@@ -17,7 +17,7 @@
 //! [`telemetry`] starts the logs, and `demo` has throwaway databases with real data, a local QStash
 //! and a local MailerLite.
 //!
-//! The invariants and three walks through the system are in `ARCHITECTURE.md`.
+//! The invariants and five walks through the system are in `ARCHITECTURE.md`.
 
 pub mod adapters;
 #[cfg(feature = "cli")]

@@ -13,8 +13,10 @@
 //! | [`export::ExportTables`] | `export` | writes the tables of one side into files |
 //! | [`full_sync::FullSync`] | `full-sync` | copies all tables from another deployment, or to one |
 //! | [`cutover::WatchSource`] | `cutover` | finds out whether anybody still writes in the source |
-//!
-//! `contacts` keeps people in step with MailerLite: HTTP and `contacts` ask for its syncs.
+//! | [`contacts::enterprise`] | HTTP, `contacts sync`, `contacts plan` | brings all people in step with a mailing list |
+//! | [`contacts::smart`] | HTTP, webhooks, `contacts smart` | brings named people in step |
+//! | [`contacts::backfill`] | HTTP, `contacts backfill` | makes shadows for linked people; neither side is written |
+//! | [`contacts::desk`] | `contacts conflicts`, `log`, `status` and `init` | answers a person's questions, and takes the person's answers |
 //!
 //! [`FinishedRun`] is what follows a run: its metrics, and the news that people get.
 
