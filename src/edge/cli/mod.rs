@@ -46,7 +46,7 @@ enum Command {
     Plan(plan::PlanArguments),
     /// Shows how the pipelines stand: last runs, health, lag, size, API calls
     Status(status::StatusArguments),
-    /// Shows the rows that the target refuses, and what to do about them
+    /// Shows the rows that the target rejected, and what to do about them
     Rejects(rejects::RejectsArguments),
     /// Compares both sides without moving rows, and names the keys that differ
     Verify(verify::VerifyArguments),

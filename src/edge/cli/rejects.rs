@@ -1,4 +1,4 @@
-//! `syncline rejects`: the rows that the target refuses, and what a person does about them.
+//! `syncline rejects`: the rows that the target rejected, and what a person does about them.
 
 use serde::Serialize;
 
@@ -26,7 +26,7 @@ pub struct RejectsArguments {
 
 #[derive(Debug, clap::Subcommand)]
 enum Action {
-    /// Lists the rows that are set aside, with their keys and the target's reasons
+    /// Lists the rejected rows, with their keys and the target's reasons
     List {
         #[command(flatten)]
         selection: Selection,
@@ -39,7 +39,7 @@ enum Action {
         #[command(flatten)]
         selection: Selection,
     },
-    /// Forgets rows that are set aside: nothing tries them again until they change at the source
+    /// Forgets rejected rows: nothing tries them again until they change at the source
     Discard {
         #[command(flatten)]
         selection: Selection,
@@ -114,7 +114,7 @@ async fn list(app: &App, selection: &Selection, most: u32, json: bool) -> Result
         return Ok(exit);
     }
     if rejects.is_empty() {
-        println!("No row is set aside.");
+        println!("No row is rejected.");
         return Ok(exit);
     }
     let rows = rejects.iter().map(|reject| {
@@ -158,7 +158,7 @@ async fn retry(app: &App, selection: &Selection, run: &RunId, json: bool) -> Res
     tables.sort();
     tables.dedup();
     if tables.is_empty() {
-        println!("No row is set aside.");
+        println!("No row is rejected.");
         return Ok(Exit::Done);
     }
     let chosen = Selection { pipeline: selection.pipeline.clone(), tables };
@@ -191,7 +191,7 @@ async fn discard(
 fn print_discarded(table: &TableName, discarded: u64, json: bool) {
     match json {
         true => output::print_json(&serde_json::json!({ "discarded": discarded })),
-        false => println!("{discarded} rows of {table} are set aside no more."),
+        false => println!("Forgot {discarded} rejected rows of {table}."),
     }
 }
 

@@ -90,7 +90,7 @@ impl ReadStatus {
             standing.reached = lag::reached(&checkpoint).cloned();
             standing.started_from = checkpoint.started_from().cloned();
         }
-        for (table, rows) in records.iter().flat_map(|records| &records.set_aside) {
+        for (table, rows) in records.iter().flat_map(|records| &records.rejected) {
             tables.entry(table.clone()).or_default().rejects = *rows;
         }
         for (table, columns) in records.iter().flat_map(|records| &records.rewritten) {

@@ -40,7 +40,7 @@ async fn a_run_that_left_rows_out_exits_4_and_says_where_to_look() {
 #[tokio::test]
 async fn the_list_tells_keys_and_reasons() {
     let pair = pair().await;
-    assert_eq!(syncline(&pair, &["rejects", "list"]).1, "No row is set aside.\n");
+    assert_eq!(syncline(&pair, &["rejects", "list"]).1, "No row is rejected.\n");
     syncline(&pair, &["run"]);
 
     let (code, list, _) = syncline(&pair, &["rejects", "list"]);
@@ -80,7 +80,7 @@ async fn discard_forgets_the_named_rows_alone() {
     assert_eq!(discard(&["--key", "2"]).0, 2, "of which table?");
     assert_eq!(discard(&["--table", "people"]).0, 2, "which row?");
     let (code, told, _) = discard(&["--table", "people", "--key", "2"]);
-    assert_eq!((code, told.as_str()), (0, "1 rows of public.people are set aside no more.\n"));
+    assert_eq!((code, told.as_str()), (0, "Forgot 1 rejected rows of public.people.\n"));
     assert_eq!(syncline(&pair, &["run"]).0, 4, "the other one is still there");
     assert_eq!(discard(&["--table", "people", "--all"]).0, 0);
     assert_eq!(syncline(&pair, &["run"]).0, 0);

@@ -93,7 +93,7 @@ async fn people_whom_a_side_refuses_are_told_when_they_are_refused_first() {
     }
     assert_eq!(notified.states(), ["rejected"]);
     let text = &notified.notices()[0].1;
-    assert!(text.contains("refuses people, who are set aside: 1."), "{text}");
+    assert!(text.contains("rejected people: 1."), "{text}");
 }
 
 #[tokio::test]

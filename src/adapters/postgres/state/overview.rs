@@ -43,7 +43,7 @@ pub async fn records(
     let mut records = Records {
         recent: recent.iter().filter_map(run).collect(),
         sizes: sizes.iter().map(size).collect(),
-        set_aside: rejects::read_counts(&rejects),
+        rejected: rejects::read_counts(&rejects),
         checkpoints: checkpoints::read_checkpoints(&checkpoints)?,
         rewritten: rewritten::read_columns(&columns),
         ..Records::default()

@@ -35,7 +35,7 @@ impl CutoverRun<'_> {
             (0, _) => {}
             (_, true) => self.journal.warn(
                 CHECKS,
-                format!("the target refuses {}", counted(rejects, "row")),
+                format!("the target rejected {}", counted(rejects, "row")),
                 "they stay behind; see them with `syncline rejects list`",
             ),
             (_, false) => return Err(rejected(rejects)),
@@ -243,7 +243,7 @@ pub fn problem(note: &Note) -> Stopped {
 pub fn rejected(rows: u64) -> Stopped {
     Stopped::new(
         FaultCode::RejectedRows,
-        format!("The target refuses {}", counted(rows, "row")),
+        format!("The target rejected {}", counted(rows, "row")),
         "see why with `syncline rejects list` and mend them, or leave them behind with \
          --despite-rejects",
         Exit::Rejected,

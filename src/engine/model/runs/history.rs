@@ -66,13 +66,13 @@ pub struct RunRecord {
     pub run: RunId,
     /// Its kind.
     pub kind: String,
-    /// Why it began; none where an older version wrote the row.
+    /// The reason why it began; none where an older version wrote the row.
     pub trigger: Option<String>,
     /// Its status.
     pub status: RunStatus,
-    /// When it began.
+    /// The time at which it began.
     pub began: SystemTime,
-    /// When it ended.
+    /// The time at which it ended.
     pub ended: Option<SystemTime>,
     /// The rows that it wrote.
     pub rows: u64,
@@ -85,7 +85,7 @@ pub struct RunRecord {
 /// The size of the database at one time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SizePoint {
-    /// When.
+    /// The time at which it was measured.
     pub at: SystemTime,
     /// Its bytes.
     pub bytes: u64,
@@ -96,7 +96,7 @@ pub struct SizePoint {
 pub struct Records {
     /// The last runs, newest first.
     pub recent: Vec<RunRecord>,
-    /// When the last run ended that did everything.
+    /// The end of the last run that did everything.
     pub last_success: Option<SystemTime>,
     /// The number of runs of the window that have ended.
     pub ended: u64,
@@ -109,7 +109,7 @@ pub struct Records {
     /// Its sizes in the window, oldest first.
     pub sizes: Vec<SizePoint>,
     /// The number of rejected rows, by table.
-    pub set_aside: BTreeMap<TableName, u64>,
+    pub rejected: BTreeMap<TableName, u64>,
     /// The checkpoint of each table.
     pub checkpoints: BTreeMap<TableName, Checkpoint>,
     /// The columns, by table, that triggers of the target have rewritten.

@@ -16,7 +16,7 @@ pub fn closed_cycle(name: &TableName) -> Note {
         Weight::Warning,
         name,
         "its foreign keys lead back to it, and none of them takes NULL or can wait: rows that point to \
-         one another in such a circle have no first one, and are set aside",
+         one another in such a circle have no first one, and are rejected",
         format!(
             "alter table {name} alter constraint ... deferrable, for one of them on the target"
         ),

@@ -108,15 +108,13 @@ impl NewsTopic {
         match self {
             Self::Tables => [
                 format!(
-                    "Syncline: the target of {pipeline} refuses rows, which are set aside: {}.",
+                    "Syncline: the target of {pipeline} rejected rows, which every run tries again: {}.",
                     tables.join(", ")
                 ),
                 "See why: syncline rejects list".to_owned(),
             ],
             Self::Contacts => [
-                format!(
-                    "Syncline: a side of {pipeline} refuses people, who are set aside: {people}."
-                ),
+                format!("Syncline: a side of {pipeline} rejected people: {people}."),
                 "See why: syncline contacts conflicts list".to_owned(),
             ],
         }
@@ -174,7 +172,13 @@ mod tests {
         let state = PipelineState::of_tables(RunEnd::Partial, None);
         let news = decide("p", &state, &facts, at(100 * HOUR)).unwrap();
         assert_eq!(news.subject, NoticeState::Rejected);
-        assert!(news.text.contains("set aside: public.a (2), public.b (1)."), "{}", news.text);
+        assert!(
+            news.text.contains(
+                "rejected rows, which every run tries again: public.a (2), public.b (1)."
+            ),
+            "{}",
+            news.text
+        );
         let sent = SentNotices {
             rejects: Some("2026-01-01".to_owned()),
             ..failing_since(Some(99 * HOUR)).sent.unwrap()
