@@ -52,7 +52,7 @@ impl RuntimeApi {
         ]
     }
 
-    /// When the function first asked for work.
+    /// The time at which the function first asked for work.
     pub fn asked(&self) -> Instant {
         self.asked.recv().expect("the function asks for work")
     }

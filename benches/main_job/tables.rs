@@ -84,7 +84,7 @@ pub const ORDERS: Table = Table {
     since: "2025-05-01",
 };
 
-/// With the demo's keys, constraints and parents; the parents are in the target already.
+/// The demo's flights with keys, constraints and parents; the parents are in the target already.
 pub const FLIGHTS: Table = Table {
     name: "flights",
     title: "336,776 flights",

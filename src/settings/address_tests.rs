@@ -1,4 +1,4 @@
-//! Which keys suit a project, and that what is wrong is said without a word of them.
+//! The keys that suit a project, and the errors of others, which repeat no word of them.
 
 use super::*;
 use crate::engine::model::range::Side;

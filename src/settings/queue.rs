@@ -45,7 +45,7 @@ pub struct QStashSettings {
 /// Four times a day.
 const DEFAULT_CRON: &str = "0 */6 * * *";
 
-/// At the full hour.
+/// Every full hour.
 const DEFAULT_HOURLY_CRON: &str = "0 * * * *";
 
 /// The zone that QStash itself counts in.

@@ -1,4 +1,4 @@
-//! When a schedule ticks: a cron expression with its time zone.
+//! The times of a schedule: a cron expression with its time zone.
 
 use std::fmt;
 use std::time::SystemTime;
@@ -15,7 +15,7 @@ pub struct Cron {
     parsed: croner::Cron,
 }
 
-/// Why a text is no schedule.
+/// The reason why a text is no schedule.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadCron {
     /// Not five fields.

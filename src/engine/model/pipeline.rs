@@ -14,7 +14,7 @@ pub const DEFAULT_PIPELINE: &str = "slave-to-prod";
 pub struct Pipeline {
     /// Its name: the key of its lease and checkpoints.
     pub name: String,
-    /// When its schedule ticks.
+    /// The times of its schedule.
     pub cron: Cron,
     /// The tables by name; none for every table of the source's `public` schema with a key.
     pub tables: Option<Vec<TableName>>,

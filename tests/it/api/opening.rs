@@ -54,7 +54,7 @@ async fn assert_nothing_was_lost(pair: &Pair, what: &str) {
     pair.assert_settled(&["items"]).await;
 }
 
-/// When a transaction that is open for a while commits.
+/// The moment at which a transaction that is open for a while commits.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Commits {
     BeforeTheOtherRun,

@@ -17,7 +17,7 @@ pub fn deleted(answer: &Answer, table: &str) -> u64 {
     answer.body["statistics"]["tables"][table]["deleted"].as_u64().unwrap_or(0)
 }
 
-/// Why a table failed.
+/// The reason why a table failed.
 pub fn failure(answer: &Answer, table: &str) -> Value {
     answer.body["statistics"]["tables"][table]["error"].clone()
 }

@@ -79,7 +79,7 @@ fn inserted(said: &Value) -> u64 {
     counts(said, "public.orders")[0]
 }
 
-/// Why a table's checkpoint stays.
+/// The reason why a table's checkpoint stays.
 fn why<'a>(said: &'a Value, table: &str) -> &'a str {
     checkpoint(said, table)["why"].as_str().unwrap_or_else(|| panic!("{said}"))
 }

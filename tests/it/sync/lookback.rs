@@ -24,7 +24,7 @@ async fn items() -> Pair {
     pair
 }
 
-/// From where an answer says that a table was begun.
+/// The start of a table, as an answer has it.
 fn started(answer: &Answer, table: &str) -> String {
     let from = &answer.body["statistics"]["tables"][table]["started_from"];
     from.as_str().unwrap_or_else(|| panic!("no start in {}", answer.body)).to_owned()

@@ -12,9 +12,9 @@ use tokio::sync::watch;
 /// The way that bytes go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
-    /// From the client to the server: rows into a target.
+    /// The way from the client to the server: rows into a target.
     ToServer,
-    /// From the server to the client: rows out of a source.
+    /// The way from the server to the client: rows out of a source.
     ToClient,
 }
 

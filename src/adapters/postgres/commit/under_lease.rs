@@ -10,12 +10,13 @@ use crate::engine::model::lease::Lease;
 use crate::engine::model::range::Side;
 use crate::engine::model::shape::Shape;
 
-/// When constraints are checked that are declared to wait for the end of the transaction.
+/// The moment at which constraints are checked that are declared to wait for the end of the
+/// transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Constraints {
-    /// When they are declared to be.
+    /// The moment for which they are declared.
     AsDeclared,
-    /// With each statement, so that the rows that break one can be told.
+    /// The end of each statement, so that the rows that break one can be told.
     AtOnce,
 }
 

@@ -25,9 +25,9 @@ pub struct Pool {
 
 /// The place where a database is reached.
 enum Place {
-    /// At its server.
+    /// A server.
     Server(DatabaseUrl),
-    /// Behind an API.
+    /// A project behind an API.
     Project(Arc<Api>),
 }
 

@@ -159,9 +159,9 @@ pub enum LoginRequest {
     ClearText,
     /// As an MD5 of it.
     Md5,
-    /// By SCRAM without channel binding.
+    /// SCRAM without channel binding.
     Scram,
-    /// By SCRAM with channel binding.
+    /// SCRAM with channel binding.
     BoundScram,
     /// In a way of no password, such as GSSAPI.
     Other,

@@ -1,4 +1,4 @@
-//! From a connection that was not made to its fault code, and what to do.
+//! Leads from a connection that was not made to its fault code, and what to do.
 
 use std::io::ErrorKind;
 use std::path::Path;

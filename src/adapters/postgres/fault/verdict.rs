@@ -1,4 +1,4 @@
-//! From an error to the fault that says who must act.
+//! Leads from an error to the fault that says who must act.
 
 use super::api;
 use super::connect_verdict;

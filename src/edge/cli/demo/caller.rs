@@ -78,7 +78,7 @@ pub struct SyncAnswer {
 pub struct Statistics {
     /// Rows that were written.
     pub total_records: u64,
-    /// By table, with its schema.
+    /// The counts by table, with its schema.
     pub tables: BTreeMap<String, RowCounts>,
 }
 

@@ -36,7 +36,7 @@ pub fn report_end(end: SlicesEnd, json: bool) -> Exit {
 pub enum Extent {
     /// To the end of its first slice.
     Slice,
-    /// Until nothing is left to do.
+    /// All slices, until nothing is left to do.
     UntilCaughtUp,
 }
 

@@ -14,7 +14,7 @@ use super::subscriber::{MailStatus, MailerLiteId};
 pub struct Agreed<T> {
     /// In the database.
     pub a: T,
-    /// At MailerLite.
+    /// The value at MailerLite.
     pub b: T,
 }
 

@@ -66,9 +66,9 @@ impl From<SessionId> for String {
 named! {
     /// The direction of a copy, as the deployment sees it that drives the session.
     Direction {
-        /// From the peer to this deployment.
+        /// Rows go from the peer to this deployment.
         Pull = "pull",
-        /// From this deployment to the peer.
+        /// Rows go from this deployment to the peer.
         Push = "push",
     }
 }
@@ -215,11 +215,11 @@ pub struct Session {
     pub restored: Option<Restored>,
     /// The reason why it failed, or was interrupted last.
     pub error: Option<SessionError>,
-    /// When it began.
+    /// The time at which it began.
     pub started_at: SystemTime,
-    /// When its progress was recorded last.
+    /// The time at which its progress was recorded last.
     pub updated_at: SystemTime,
-    /// When it was over.
+    /// The time at which it was over.
     pub finished_at: Option<SystemTime>,
     /// The time for which whoever works at it holds it; zero if nobody does.
     pub lease_left: Duration,

@@ -15,9 +15,9 @@ pub enum Address {
 /// A Postgres database, by the way to it. A target is always one.
 #[derive(Clone, Debug)]
 pub enum Database {
-    /// At its server, in Postgres' own protocol.
+    /// A server, reached in Postgres' own protocol.
     Server(DatabaseUrl),
-    /// Behind a project's API, over HTTP.
+    /// A project, reached over its API.
     Project(Project),
 }
 

@@ -15,7 +15,7 @@ impl Budget {
     /// As long as it takes.
     pub const UNLIMITED: Self = Self { until: None };
 
-    /// Until an instant.
+    /// Makes a budget that ends at an instant.
     pub fn until(instant: SystemTime) -> Self {
         Self { until: Some(instant) }
     }

@@ -101,7 +101,7 @@ pub struct Seen {
 /// it began: a fresh watermark would be wrong for the pages read before.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Scan {
-    /// Which rows are being read.
+    /// The rows that are being read.
     pub pass: Pass,
     /// The passes still to come.
     pub then: Vec<Pass>,

@@ -136,7 +136,7 @@ pub struct Calls {
     pub retries: u32,
     /// The queue's expression for the milliseconds between attempts; none for its own.
     pub retry_delay: Option<String>,
-    /// When the queue gives an attempt up.
+    /// The time after which the queue gives an attempt up.
     pub timeout: Duration,
     /// The mark that tells this deployment's schedules from those of another in the same account.
     pub deployment: Option<String>,
@@ -149,7 +149,7 @@ pub struct Terms {
     pub retries: u32,
     /// The queue's expression for the milliseconds between attempts; none for its own.
     pub retry_delay: Option<String>,
-    /// When the queue gives an attempt up.
+    /// The time after which the queue gives an attempt up.
     pub timeout: Duration,
     /// The URL that the queue calls when it gives a message up.
     pub failure_url: String,
@@ -168,7 +168,7 @@ pub struct Message {
     pub body: String,
     /// A text: of messages with an equal one, published within minutes, the queue delivers one.
     pub once: Option<String>,
-    /// When it is delivered at the soonest, from now.
+    /// The least time from now until it is delivered.
     pub delay: Duration,
     /// The way it is delivered.
     pub terms: Terms,

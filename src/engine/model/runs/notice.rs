@@ -13,7 +13,7 @@ pub struct Notice {
     pub state: NoticeState,
     /// The run that it follows from, if one began; of a full sync its session.
     pub run: Option<RunId>,
-    /// When it was found.
+    /// The time at which it was found.
     pub at: SystemTime,
     /// A few lines, which hold no row's value and no secret.
     pub text: String,
@@ -63,6 +63,6 @@ pub struct NoticeFacts {
     pub sent: Option<SentNotices>,
     /// The tables with rows that were refused for the first time since then, and how many.
     pub rejects: Vec<(String, u64)>,
-    /// When the last of these was refused, as `SentNotices` has it.
+    /// The time at which the last of these was refused, as `SentNotices` has it.
     pub newest: Option<String>,
 }

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use crate::engine::model::hex::hex;
 use crate::engine::model::table::TableName;
 
-/// Why a run began.
+/// The reason why a run began.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trigger {
     /// A signed call of the queue.
@@ -166,9 +166,9 @@ pub struct PastRun {
     pub done: bool,
     /// A later slice of its chain has begun.
     pub continued: bool,
-    /// When it began.
+    /// The time at which it began.
     pub began: SystemTime,
-    /// When it ended.
+    /// The time at which it ended.
     pub ended: SystemTime,
     /// The number of its API calls.
     pub calls: u64,

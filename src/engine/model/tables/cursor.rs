@@ -120,7 +120,7 @@ impl CursorKind {
     }
 }
 
-/// By what a table's changes are found.
+/// The means by which a table's changes are found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Cursor {
     /// A column that grows when a row is written.
@@ -163,7 +163,7 @@ pub struct Position {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Pass {
-    /// From the kept cursor, less the overlap, up to the watermark.
+    /// Rows from the kept cursor, less the overlap, up to the watermark.
     Window,
     /// Dated past the watermark: stamps from the future, `infinity`. Read in every run, because
     /// they must never set the watermark.

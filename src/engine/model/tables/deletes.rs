@@ -24,7 +24,7 @@ pub struct Mark {
 /// The values of a marking column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MarkKind {
-    /// When the row was marked; NULL in a row that is not.
+    /// The time at which the row was marked; NULL in a row that is not.
     Time,
     /// True in a marked row; false or NULL in a row that is not.
     Flag,

@@ -39,7 +39,7 @@ pub struct Facts {
     pub tables: BTreeMap<TableName, TableFacts>,
 }
 
-/// Why nothing can be synced into a database.
+/// The reason why nothing can be synced into a database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unfit {
     /// It is the source itself.

@@ -50,7 +50,7 @@ impl KeyRange {
     }
 }
 
-/// Which of the two databases.
+/// One of the two databases.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
     /// The one that is read.
@@ -69,7 +69,7 @@ impl Side {
     }
 }
 
-/// Which rows of a table are compared, as one side is asked.
+/// The rows of a table that are compared, as one side is asked.
 #[derive(Clone, Copy, Debug)]
 pub struct Comparison<'a> {
     /// The columns with their types on both sides, and the key. The filter, and whether the rows
@@ -78,11 +78,12 @@ pub struct Comparison<'a> {
     /// The greatest cursor that the target is known to have reached. Rows above it are not settled,
     /// and counted in no digest of a span.
     pub settled_to: Option<&'a str>,
-    /// From where the target was filled. Rows below were never asked for, and count like those.
+    /// The place from which the target was filled. Rows below were never asked for, and count like
+    /// those.
     pub filled_from: Option<&'a FilledFrom>,
 }
 
-/// From where a table was filled, if not from its first row.
+/// The place from which a table was filled, if not from its first row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FilledFrom {
     /// The cursor column; it need not be among those that are compared.

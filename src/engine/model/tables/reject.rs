@@ -36,9 +36,9 @@ pub struct Reject {
     pub reason: String,
     /// The number of times that the row was refused.
     pub attempts: u64,
-    /// When it was refused first.
+    /// The time at which it was refused first.
     pub first_seen: SystemTime,
-    /// When it was refused last.
+    /// The time at which it was refused last.
     pub last_seen: SystemTime,
 }
 

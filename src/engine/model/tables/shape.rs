@@ -25,7 +25,7 @@ pub struct Shape {
     pub columns: Vec<MovedColumn>,
     /// The names of the key columns; each is among the moved ones.
     pub key: Vec<String>,
-    /// By what changes are found; its column is among the moved ones.
+    /// The cursor, by which changes are found; its column is among the moved ones.
     pub cursor: Cursor,
     /// A condition on the source's rows, as the operator wrote it.
     pub filter: Option<String>,

@@ -1,4 +1,4 @@
-//! Which columns are added, and what is said of those that are not.
+//! The columns that are added, and the notes on those that are not.
 
 use super::*;
 use crate::engine::model::facts::{Privileges, TableFacts};

@@ -1,4 +1,4 @@
-//! Which rows a look sees, case by case.
+//! The rows that a look-back reads, case by case.
 
 use std::time::Duration;
 

@@ -16,7 +16,7 @@ const MOST_RETRIES: u32 = 8;
 /// The pause before the first retry. Each later one is twice as long, five seconds in all.
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 
-/// With each saved page the bound grows by an eighth, so that only about one page in a dozen is too
+/// The bound grows by an eighth with each saved page, so that only about one page in a dozen is too
 /// large again.
 const GROW: u32 = 8;
 

@@ -12,12 +12,12 @@ use crate::engine::model::sequence::SequenceStep;
 use crate::engine::model::session::{RejectedCopyRow, Restored, SessionLease};
 use crate::engine::model::shape::Shape;
 
-/// When constraints are checked that may wait for the end of the transaction.
+/// The moment at which constraints are checked that may wait for the end of the transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RestoreConstraints {
-    /// At the end. A row that breaks one is not told apart from the others.
+    /// The end. A row that breaks one is not told apart from the others.
     AtTheEnd,
-    /// With each page.
+    /// The end of each page.
     AtOnce,
 }
 

@@ -1,4 +1,4 @@
-//! From the texts of a file to the values of a table.
+//! Turns the texts of a file into the values of a table.
 //!
 //! | file | holds |
 //! | --- | --- |

@@ -66,7 +66,7 @@ impl Gate {
     }
 }
 
-/// When a person or a client may come again after 429 and 503 of the gateway.
+/// The time after which a client may come again after 429 and 503 of the gateway.
 pub const RETRY_AFTER_SECONDS: &str = "1";
 
 /// The calls that trouble waits for.
