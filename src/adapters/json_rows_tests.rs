@@ -5,7 +5,7 @@ use super::*;
 fn texts(row: &str) -> Vec<Option<String>> {
     let count = members(row.as_bytes()).count();
     let text = |place| text(row.as_bytes(), place).unwrap();
-    (0..count).map(|place| text(place).map(|of| String::from_utf8(of).unwrap())).collect()
+    (0..count).map(|place| text(place).map(|bytes| String::from_utf8(bytes).unwrap())).collect()
 }
 
 fn some(all: &[&str]) -> Vec<Option<String>> {

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use serde_json::{Value, json};
 use url::Url;
 
-use super::api::http::{Http, once};
+use super::api::http::{Http, send_without_retry};
 use crate::engine::model::fault::{Fault, Step};
 use crate::engine::model::fault_code::{FaultCode, Remedy};
 use crate::engine::model::notice::Notice;
@@ -39,7 +39,7 @@ impl Notifier for Webhook {
         let url = self.url.expose();
         let body = if takes_text_alone(url) { slack_body(notice) } else { full_body(notice) };
         let request = self.http.client().post(url).json(&body);
-        match once(request, patience, patience).await {
+        match send_without_retry(request, patience, patience).await {
             Ok(answered) if answered.status.is_success() => Ok(()),
             Ok(answered) => {
                 let passes = answered.status.is_server_error() || answered.status.as_u16() == 429;

@@ -13,7 +13,7 @@ use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::pipeline::DEFAULT_PIPELINE;
 use crate::engine::model::run::Trigger;
 use crate::engine::model::session::SessionId;
-use crate::jobs::Served;
+use crate::jobs::PipelineWithPorts;
 use crate::jobs::schedules::ports::PlannedSchedule;
 use crate::wiring::App;
 
@@ -151,7 +151,7 @@ fn hourly(schedule: &PlannedSchedule, cron: &Cron) -> PlannedSchedule {
     PlannedSchedule { id, cron: cron.clone(), ..schedule.clone() }
 }
 
-fn planned_schedule(app: &App, served: &Served) -> Result<PlannedSchedule, Fault> {
+fn planned_schedule(app: &App, served: &PipelineWithPorts) -> Result<PlannedSchedule, Fault> {
     let pipeline = &served.pipeline;
     Ok(PlannedSchedule {
         pipeline: pipeline.name.clone(),
@@ -176,7 +176,7 @@ fn schedule_id(app: &App, pipeline: &str) -> QueueId {
 /// The message that requests a slice of a chain, after a delay.
 pub fn continuation(
     app: &App,
-    served: &Served,
+    served: &PipelineWithPorts,
     next: &Chain,
     delay: Duration,
 ) -> Result<Message, Fault> {
@@ -287,7 +287,7 @@ pub fn signing_keys(app: &App) -> Result<(), Fault> {
 }
 
 /// The pipeline of that name. If there is only one pipeline, the default name means that one.
-pub fn named<'a>(app: &'a App, name: &str) -> Result<&'a Served, Fault> {
+pub fn named<'a>(app: &'a App, name: &str) -> Result<&'a PipelineWithPorts, Fault> {
     let only = || (name == DEFAULT_PIPELINE).then(|| app.only()).flatten();
     app.named(name).or_else(only).ok_or_else(|| {
         Fault::new(
@@ -313,7 +313,7 @@ pub fn stalled(cause: Stalled) -> Fault {
 
 /// The message that does now what a tick does. Each has a deduplication id of its own, so that
 /// publishing it again after a lost answer has no effect.
-pub fn by_hand(app: &App, served: &Served) -> Result<Message, Fault> {
+pub fn by_hand(app: &App, served: &PipelineWithPorts) -> Result<Message, Fault> {
     signing_keys(app)?;
     let id = schedule_id(app, &served.pipeline.name);
     Ok(Message {
@@ -325,7 +325,7 @@ pub fn by_hand(app: &App, served: &Served) -> Result<Message, Fault> {
     })
 }
 
-fn terms(app: &App, served: &Served) -> Result<Terms, Fault> {
+fn terms(app: &App, served: &PipelineWithPorts) -> Result<Terms, Fault> {
     // Ticks, continuations and manual messages of a pipeline wait for one another.
     let flow = schedule_id(app, &served.pipeline.name).to_string();
     terms_of(app, flow, format!("syncline-{}", served.mark))

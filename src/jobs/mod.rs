@@ -70,7 +70,7 @@ impl Ports {
 }
 
 /// A pipeline with the outsides it works with.
-pub struct Served {
+pub struct PipelineWithPorts {
     /// Stays the same as long as the target does, and differs between targets.
     pub mark: String,
     /// The pipeline that is kept in step.

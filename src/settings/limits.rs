@@ -167,7 +167,7 @@ mod tests {
 
     #[test]
     fn what_a_plan_allows_is_written_as_plans_are() {
-        let bytes = |text| limits("SYNC_SIZE_LIMIT", text).map(|of| of.allowance.bytes);
+        let bytes = |text| limits("SYNC_SIZE_LIMIT", text).map(|limits| limits.allowance.bytes);
         assert_eq!(Limits::default().allowance.bytes, Some(500_000_000));
         for (text, expected) in [
             ("500 MB", Some(500_000_000)),
@@ -181,7 +181,7 @@ mod tests {
         for text in ["half", "1.5 GB", "-1 GB", "8 gb", "GB", "99999999999 TB"] {
             assert!(bytes(text).unwrap_err().contains("SYNC_SIZE_LIMIT: It must be"), "{text}");
         }
-        let calls = |text| limits("SYNC_API_QUOTA", text).map(|of| of.allowance.calls);
+        let calls = |text| limits("SYNC_API_QUOTA", text).map(|limits| limits.allowance.calls);
         assert_eq!((calls("2000000"), calls("0")), (Ok(Some(2_000_000)), Ok(None)));
         assert!(calls("many").is_err());
     }

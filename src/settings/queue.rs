@@ -265,7 +265,9 @@ mod tests {
     #[test]
     fn the_hourly_schedule_is_off_until_it_is_turned_on() {
         let on = ("ENABLE_HOURLY_SYNC", "true");
-        let hourly = |env: &[(&str, &str)]| queue(env).map(|of| of.hourly.map(|of| of.to_string()));
+        let hourly = |env: &[(&str, &str)]| {
+            queue(env).map(|settings| settings.hourly.map(|cron| cron.to_string()))
+        };
         assert_eq!(hourly(&[on]).unwrap().as_deref(), Some("0 * * * *"));
         let half = ("SYNC_HOURLY_CRON", "30 * * * *");
         assert_eq!(hourly(&[half]).unwrap(), None);

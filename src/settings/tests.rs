@@ -265,7 +265,7 @@ fn deletes_are_off_unless_the_environment_or_the_file_says_otherwise() {
         let env = [file.variable(), SOURCE, TARGET, ("SYNC_DELETES", word)];
         let settings = settings(&env).map_err(|errors| errors.to_string())?;
         Ok::<_, String>(
-            settings.pipelines.iter().map(|of| of.pipeline.deletes.clone()).collect::<Vec<_>>(),
+            settings.pipelines.iter().map(|set| set.pipeline.deletes.clone()).collect::<Vec<_>>(),
         )
     };
     let head = "[[pipeline]]\nname = \"a\"\nmark = \"gone\"\n";
@@ -290,7 +290,7 @@ fn each_pipeline_has_its_own_cron_and_the_environments_where_there_is_one() {
         let env = [&[file.variable(), SOURCE, TARGET], env].concat();
         let settings = settings(&env).map_err(|errors| errors.to_string())?;
         Ok::<_, String>(
-            settings.pipelines.iter().map(|of| of.pipeline.cron.to_string()).collect::<Vec<_>>(),
+            settings.pipelines.iter().map(|set| set.pipeline.cron.to_string()).collect::<Vec<_>>(),
         )
     };
     let daily = ("SYNC_CRON", "0 0 * * *");

@@ -23,7 +23,7 @@ use crate::engine::model::run::RunId;
 use crate::engine::model::secret::SecretText;
 use crate::engine::model::signature::PeerKeys;
 use crate::engine::ports::{Notifier, Queue};
-use crate::jobs::Served;
+use crate::jobs::PipelineWithPorts;
 use crate::jobs::contacts::own_contacts::OwnContacts;
 use crate::jobs::full_sync::OwnDeployment;
 use crate::jobs::full_sync::ports::Deployment;
@@ -38,7 +38,7 @@ use super::{contacts, full_sync, pipeline};
 
 /// The application: its pipelines, its queue, and the keys that its doors check callers with.
 pub struct App {
-    served: Vec<Served>,
+    served: Vec<PipelineWithPorts>,
     /// Each pipeline's ports for commands, by its name.
     #[cfg(feature = "cli")]
     terminal: BTreeMap<String, TerminalPorts>,
@@ -170,8 +170,8 @@ impl App {
             current_key,
             next_key,
             peers: full_sync::join(&peers),
-            own_deployment: full_sync::own(&peers, &state_schema, notifier.clone()),
-            own_contacts: contacts::own(&contacts, &state_schema, notifier),
+            own_deployment: full_sync::own_deployment(&peers, &state_schema, notifier.clone()),
+            own_contacts: contacts::own_contacts(&contacts, &state_schema, notifier),
             #[cfg(feature = "cli")]
             unmapped_contacts: contacts::unmapped(&contacts),
             webhook_secrets: contacts.webhook_secrets,
@@ -201,12 +201,12 @@ impl App {
     }
 
     /// The pipeline of that name.
-    pub fn named(&self, name: &str) -> Option<&Served> {
+    pub fn named(&self, name: &str) -> Option<&PipelineWithPorts> {
         self.served.iter().find(|served| served.pipeline.name == name)
     }
 
     /// The only pipeline, if there is just one.
-    pub fn only(&self) -> Option<&Served> {
+    pub fn only(&self) -> Option<&PipelineWithPorts> {
         match self.served.as_slice() {
             [only] => Some(only),
             _ => None,
@@ -214,7 +214,7 @@ impl App {
     }
 
     /// Every pipeline.
-    pub fn all(&self) -> impl Iterator<Item = &Served> {
+    pub fn all(&self) -> impl Iterator<Item = &PipelineWithPorts> {
         self.served.iter()
     }
 
@@ -266,7 +266,7 @@ impl App {
 
     /// The ports of a pipeline that only commands use.
     #[cfg(feature = "cli")]
-    pub fn terminal(&self, served: &Served) -> &TerminalPorts {
+    pub fn terminal(&self, served: &PipelineWithPorts) -> &TerminalPorts {
         &self.terminal[&served.pipeline.name]
     }
 

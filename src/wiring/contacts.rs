@@ -21,7 +21,7 @@ use crate::jobs::contacts::ports::MailingList;
 use crate::settings::ContactSettings;
 
 /// The contacts; none if they are not set up.
-pub fn own(
+pub fn own_contacts(
     set: &ContactSettings,
     state_schema: &str,
     notifier: Option<Arc<dyn Notifier>>,

@@ -19,7 +19,7 @@ pub fn join(set: &PeerSettings) -> Vec<PeerDeployment> {
 }
 
 /// This deployment; none if full syncs are not set up.
-pub fn own(
+pub fn own_deployment(
     set: &PeerSettings,
     state_schema: &str,
     notifier: Option<Arc<dyn Notifier>>,

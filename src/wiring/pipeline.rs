@@ -12,7 +12,7 @@ use crate::engine::model::address::Database;
 use crate::engine::model::hex::hex;
 use crate::engine::model::meter::Meter;
 use crate::engine::ports::{Clock, Notifier};
-use crate::jobs::{Ports, Served};
+use crate::jobs::{PipelineWithPorts, Ports};
 use crate::settings::PipelineSettings;
 
 /// Builds a pipeline with its source and its target, which is its ledger, too.
@@ -22,7 +22,7 @@ pub fn join(
     state_schema: &str,
     meter: Meter,
     notifier: Option<Arc<dyn Notifier>>,
-) -> Served {
+) -> PipelineWithPorts {
     let PipelineSettings { pipeline, source, target } = settings;
     let ports = Ports {
         source: adapters::open_source(source.address, &meter),
@@ -33,7 +33,7 @@ pub fn join(
         notifier,
     };
     let mark = mark(&target.address, state_schema);
-    Served { mark, pipeline: Arc::new(pipeline), ports }
+    PipelineWithPorts { mark, pipeline: Arc::new(pipeline), ports }
 }
 
 /// The mark that tells this deployment's schedules from those of others, also after its public URL

@@ -179,10 +179,10 @@ impl Http {
             count();
             // A request that could not be built has no copy; sending it returns the error.
             let Some(copy) = request.try_clone() else {
-                return once(request, patience, patience).await;
+                return send_without_retry(request, patience, patience).await;
             };
             let left = until.saturating_duration_since(Instant::now());
-            let answer = once_until(copy, left, patience, is_enough).await;
+            let answer = send_once_until(copy, left, patience, is_enough).await;
             let (least, restarts) = match &answer {
                 Ok(answer) if may_pass(answer) => {
                     (retry_after(&answer.headers, SystemTime::now()), restarts(answer))
@@ -234,15 +234,15 @@ fn client(route: Route, authorities: Authorities) -> Client {
 }
 
 /// Sends a request that must not be repeated.
-pub async fn once(
+pub async fn send_without_retry(
     request: RequestBuilder,
     left: Duration,
     patience: Duration,
 ) -> Result<HttpAnswer, NoAnswer> {
-    once_until(request, left, patience, &|_, _| false).await
+    send_once_until(request, left, patience, &|_, _| false).await
 }
 
-async fn once_until(
+async fn send_once_until(
     request: RequestBuilder,
     left: Duration,
     patience: Duration,

@@ -8,7 +8,7 @@ use reqwest::StatusCode;
 use reqwest::header::LOCATION;
 
 use super::fault::PeerError;
-use crate::adapters::api::http::{Http, HttpAnswer, NoAnswer, once, retry_after};
+use crate::adapters::api::http::{Http, HttpAnswer, NoAnswer, retry_after, send_without_retry};
 use crate::engine::model::call::{HttpCall, PeerCall};
 use crate::engine::model::call_error::RefusedCall;
 use crate::engine::model::packed::pack;
@@ -119,7 +119,7 @@ impl PeerClient {
         let request = self.http.client().request(method, url).body(body.clone());
         let request = request.header(SIGNATURE_HEADER, signature);
         let left = until.saturating_duration_since(Instant::now()).min(ATTEMPT);
-        match once(request, left, left).await {
+        match send_without_retry(request, left, left).await {
             Ok(answer) => self.believe(answer, &nonce, now),
             Err(NoAnswer::NoConnection(reason)) => Err(PeerError::NoConnection(reason)),
             Err(error @ NoAnswer::TooLarge(_)) => Err(PeerError::Strange(error.to_string())),

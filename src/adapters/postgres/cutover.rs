@@ -82,7 +82,10 @@ impl Records for PostgresTarget {
             sql::ident(&self.schema)
         );
         let call = self.pool.call(FaultStep::State, None).await?;
-        let result = match call.alone(Purpose::Look, &statement, [key(pipeline).into()]).await {
+        let result = match call
+            .run_in_own_transaction(Purpose::Look, &statement, [key(pipeline).into()])
+            .await
+        {
             Err(error) if error.is_of_missing_tables() => Ok(None),
             Err(error) => Err(error),
             Ok(rows) => {
@@ -119,7 +122,7 @@ impl Records for PostgresTarget {
         let call = self.pool.call(FaultStep::State, None).await?;
         let before = before.map(str::to_owned);
         let parameters = [key(pipeline).into(), value.into(), before.into()];
-        let result = call.alone(Purpose::Write, &statement, parameters).await;
+        let result = call.run_in_own_transaction(Purpose::Write, &statement, parameters).await;
         let result = result.map(|rows| !rows.is_empty());
         call.end(result)
     }
@@ -146,7 +149,8 @@ impl Records for PostgresTarget {
         );
         let call = self.pool.call(FaultStep::State, None).await?;
         let parameters = [lease_key(pipeline).into()];
-        let result = match call.alone(Purpose::Look, &statement, parameters).await {
+        let result = match call.run_in_own_transaction(Purpose::Look, &statement, parameters).await
+        {
             Err(error) if error.is_of_missing_tables() => Ok(None),
             Err(error) => Err(error),
             Ok(rows) => Ok(rows.first().map(|row| {
@@ -162,7 +166,7 @@ impl Records for PostgresTarget {
 impl OpenWriters for PostgresSource {
     async fn list(&self) -> Result<Vec<OpenWriter>, Fault> {
         let call = self.pool.call(FaultStep::Read, None).await?;
-        let result = call.alone(Purpose::Look, OPEN_WRITERS, []).await;
+        let result = call.run_in_own_transaction(Purpose::Look, OPEN_WRITERS, []).await;
         let rows = call.end(result)?;
         let writers = rows.iter().map(|row| {
             let sessions: i64 = row.get(2);

@@ -9,7 +9,7 @@ use crate::edge::http::wire::SequenceStatistics;
 use crate::edge::text::point;
 use crate::engine::model::fault::Fault;
 use crate::engine::plan::note::{Note, Weight};
-use crate::jobs::Served;
+use crate::jobs::PipelineWithPorts;
 use crate::jobs::sync_tables::{
     DeletesIntent, Intent, SideIntent, SyncPlan, SyncTables, TableIntent,
 };
@@ -36,7 +36,11 @@ pub async fn plan(arguments: &PlanArguments) -> Exit {
 }
 
 /// Prints what a job would do.
-pub async fn print(served: &Served, job: &SyncTables, json: bool) -> Result<Exit, Fault> {
+pub async fn print(
+    served: &PipelineWithPorts,
+    job: &SyncTables,
+    json: bool,
+) -> Result<Exit, Fault> {
     let ports = &served.ports;
     let plan = job.plan(&*ports.source, &*ports.target, &*ports.ledger).await?;
     if json {

@@ -12,7 +12,7 @@ use crate::engine::model::range::RowKey;
 use crate::engine::model::reject::Reject;
 use crate::engine::model::run::RunId;
 use crate::engine::model::table::TableName;
-use crate::jobs::Served;
+use crate::jobs::PipelineWithPorts;
 use crate::wiring::App;
 
 #[derive(Debug, clap::Args)]
@@ -70,7 +70,7 @@ pub async fn rejects(arguments: &RejectsArguments) -> Exit {
 }
 
 async fn read_rejects(
-    served: &Served,
+    served: &PipelineWithPorts,
     selection: &Selection,
     most: u32,
 ) -> Result<Vec<Reject>, Fault> {

@@ -122,7 +122,7 @@ fn tables(tables: &[TableView]) -> String {
     let head = ["table", "behind", "rejected", "has come to"];
     let rows = tables.iter().map(|table| {
         let cursor = table.cursor.clone().unwrap_or_default();
-        [table.table.clone(), behind(table), table.rejected.to_string(), cursor]
+        [table.table.clone(), lag_text(table), table.rejected.to_string(), cursor]
     });
     let mut text = columns(head, rows);
     for table in tables {
@@ -142,7 +142,7 @@ fn tables(tables: &[TableView]) -> String {
     text
 }
 
-fn behind(table: &TableView) -> String {
+fn lag_text(table: &TableView) -> String {
     match (table.lag, table.lag_seconds, table.lag_steps) {
         ("time", Some(seconds), _) => span(Duration::from_secs(seconds)),
         ("steps", _, Some(steps)) => format!("{steps} steps"),

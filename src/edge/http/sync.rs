@@ -19,7 +19,7 @@ use crate::engine::model::delivery::{Chain, Stalled};
 use crate::engine::model::fault::Fault;
 use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::run::RunId;
-use crate::jobs::Served;
+use crate::jobs::PipelineWithPorts;
 use crate::jobs::sync_tables::{Outcome, SyncTables};
 use crate::wiring::App;
 
@@ -61,7 +61,7 @@ async fn run_slice(
 /// person is refused with an error.
 fn read_request(
     app: &App,
-    served: &Served,
+    served: &PipelineWithPorts,
     call: &Call,
     caller: Caller,
     run: &RunId,
@@ -164,7 +164,7 @@ fn next_request(outcome: &Outcome, job: &SyncTables, caller: Caller, retries: u3
 
 async fn publish(
     app: &App,
-    served: &Served,
+    served: &PipelineWithPorts,
     call: &Call,
     next: &Chain,
     delay: Duration,

@@ -16,7 +16,7 @@ use crate::engine::model::history::{Records, RunRecord, WINDOW_DAYS};
 use crate::engine::model::table::TableName;
 use crate::engine::plan::health::Health;
 use crate::engine::plan::lag::Lag;
-use crate::jobs::Served;
+use crate::jobs::PipelineWithPorts;
 use crate::jobs::status::{ReadStatus, Status, TableStanding};
 use crate::wiring::App;
 
@@ -129,7 +129,7 @@ pub struct CallsView {
 }
 
 /// Reads the status of one pipeline.
-pub async fn read_pipeline(app: &App, served: &Served) -> Result<Overview, Fault> {
+pub async fn read_pipeline(app: &App, served: &PipelineWithPorts) -> Result<Overview, Fault> {
     let status = job(app, served).run(&served.ports).await?;
     Ok(Overview { pipelines: vec![PipelineView::of(&status)] })
 }
@@ -151,7 +151,7 @@ pub async fn read(app: &App) -> Result<Overview, Fault> {
     Ok(Overview { pipelines })
 }
 
-fn job(app: &App, served: &Served) -> ReadStatus {
+fn job(app: &App, served: &PipelineWithPorts) -> ReadStatus {
     ReadStatus {
         pipeline: served.pipeline.clone(),
         hourly: app.hourly.clone(),

@@ -39,7 +39,7 @@ const MOST_GENERATIONS: usize = 64;
 
 /// The most rows whose way up their own table is asked for at once: the keys of all rows above them
 /// are in memory together, some dozens for each row of a large tree.
-const MOST_CLIMBERS: usize = 4_096;
+const MOST_ANCESTOR_KEYS: usize = 4_096;
 
 /// The context of moving rows.
 #[derive(Clone, Copy)]
@@ -99,22 +99,22 @@ pub enum MovedTo {
 #[derive(Clone, Copy)]
 pub enum Help<'w> {
     /// Their parents are brought. The rows that wait already are those on the way to here.
-    Parents(Option<&'w Way<'w>>),
+    Parents(Option<&'w WaitingPath<'w>>),
     /// None: they are rejected.
     Reject,
 }
 
 /// Rows of a table that wait while their parents are brought, and those that wait for them.
 /// A row that comes twice on the way waits for itself.
-pub struct Way<'w> {
+pub struct WaitingPath<'w> {
     table: &'w TableName,
     orphans: &'w [Orphans],
-    before: Option<&'w Way<'w>>,
+    before: Option<&'w WaitingPath<'w>>,
 }
 
-impl Way<'_> {
+impl WaitingPath<'_> {
     fn length(&self) -> usize {
-        1 + self.before.map_or(0, Way::length)
+        1 + self.before.map_or(0, WaitingPath::length)
     }
 
     /// Leaves those out that wait on the way already.
@@ -171,13 +171,13 @@ impl Transfer<'_> {
         child: &Shape,
         page: &[RowKey],
         mut orphans: Vec<Orphans>,
-        before: Option<&Way<'_>>,
+        before: Option<&WaitingPath<'_>>,
         counts: &mut RowCounts,
     ) -> Result<MovedTo, Fault> {
         if let Some(before) = before {
             orphans.iter_mut().for_each(|one| before.without_waiting(&child.table, one));
         }
-        let way = Way { table: &child.table, orphans: &orphans, before };
+        let way = WaitingPath { table: &child.table, orphans: &orphans, before };
         if way.length() > MOST_GENERATIONS {
             return Ok(MovedTo::End);
         }
@@ -197,7 +197,7 @@ impl Transfer<'_> {
         child: &Shape,
         page: &[RowKey],
         orphans: Vec<Orphans>,
-        before: Option<&Way<'_>>,
+        before: Option<&WaitingPath<'_>>,
         counts: &mut RowCounts,
     ) -> Result<(MovedTo, Vec<Orphans>), Fault> {
         let (waiting, rejected) = (orphans.clone(), counts.rejected());
@@ -231,12 +231,12 @@ impl Transfer<'_> {
         reference: &Reference,
         page: &[RowKey],
         keys: &[RowKey],
-        way: Option<&Way<'_>>,
+        way: Option<&WaitingPath<'_>>,
         counts: &mut RowCounts,
     ) -> Result<MovedTo, Fault> {
         let help = Help::Parents(way);
         if reference.parent == child.table {
-            for keys in keys.chunks(MOST_CLIMBERS) {
+            for keys in keys.chunks(MOST_ANCESTOR_KEYS) {
                 let ordered = self.ancestors(child, reference, page, keys).await?;
                 if self.rows(child, &ordered, help, counts).await? == MovedTo::Budget {
                     return Ok(MovedTo::Budget);

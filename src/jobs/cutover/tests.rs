@@ -74,7 +74,8 @@ fn each_variable_gets_the_value_of_the_one_that_names_the_target() {
             authority: None,
         };
         let all = assignments(&end(source, "old:5432/app"), &end(target, "new:5432/app"));
-        let told = all.iter().map(|of| format!("{}={}", of.name, of.value_of));
+        let told =
+            all.iter().map(|assignment| format!("{}={}", assignment.name, assignment.value_of));
         told.collect::<Vec<_>>().join(" ")
     };
     assert_eq!(

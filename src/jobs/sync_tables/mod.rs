@@ -96,7 +96,7 @@ impl SyncTables {
         let StartedRun { source: source_facts, target: target_facts, state } =
             match self.start(source, ledger).await? {
                 Start::Run(run) => *run,
-                Start::Over(outcome) => return Ok(*outcome),
+                Start::NotStarted(outcome) => return Ok(*outcome),
             };
         let OpenedRun { lease, checkpoints, done, reconciled, rejects } = state;
         report.add_rejects(&rejects);

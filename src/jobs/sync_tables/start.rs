@@ -15,8 +15,8 @@ use super::request::{Outcome, SyncTables};
 pub(super) enum Start {
     /// The lease is ours.
     Run(Box<StartedRun>),
-    /// There is nothing to do.
-    Over(Box<Outcome>),
+    /// The run did not start: another one has the lease, or the piece of work was done before.
+    NotStarted(Box<Outcome>),
 }
 
 /// A run that has its lease, and the facts of both sides.
@@ -51,8 +51,8 @@ impl SyncTables {
         let (source, opened) = tokio::join!(describe, ledger.open(&new, tables, identity));
         let (target, opened) = opened?;
         Ok(match opened.map_err(tables::refusal)? {
-            Opened::Busy(wait) => Start::Over(Box::new(Outcome::Busy(wait))),
-            Opened::Finished(run) => Start::Over(Box::new(Outcome::Repeated(run))),
+            Opened::Busy(wait) => Start::NotStarted(Box::new(Outcome::Busy(wait))),
+            Opened::Finished(run) => Start::NotStarted(Box::new(Outcome::Repeated(run))),
             Opened::Run(state) => Start::Run(Box::new(StartedRun { source, target, state })),
         })
     }

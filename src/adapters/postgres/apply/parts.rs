@@ -25,7 +25,7 @@ pub async fn of_page(
     halving: Halving,
 ) -> Result<ScriptParts<Tally>, PostgresError> {
     session.attempt(PART, &stage::create_stage(shape)).await?;
-    let step = |text: &str| Step::new(text.to_owned(), Gives::Nothing);
+    let step = |text: &str| Step::new(text.to_owned(), Gives::RowCount);
     let mut steps = vec![
         step(&format!("delete from {} where true", stage::STAGED)),
         step(&json_page::loading(stage::STAGED, shape)),
@@ -43,7 +43,7 @@ pub fn write_steps(shape: &Shape) -> [Step; 3] {
     [
         Statement::rows(expected, [sql::table(&shape.table).into()]).into(),
         Step::new(merge::counted_in_settings(shape), Gives::Rows),
-        Step::new(merge::REFUSE_DROPPED.to_owned(), Gives::Nothing),
+        Step::new(merge::REFUSE_DROPPED.to_owned(), Gives::RowCount),
     ]
 }
 

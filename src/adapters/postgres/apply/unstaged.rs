@@ -58,9 +58,9 @@ pub fn write_steps(shape: &Shape) -> Vec<Step> {
     let rows = format!("({} offset 0)", json_page::rows(shape));
     let compared = merge::in_settings(&merge::changes(shape, &rows));
     let mut steps = vec![
-        Step::new(stage::path_to_operators([shape]), Gives::Nothing),
+        Step::new(stage::path_to_operators([shape]), Gives::RowCount),
         choice,
-        Step::new(merge::merge_sql(shape, &rows), Gives::Nothing).with_page(0).only(MERGES),
+        Step::new(merge::merge_sql(shape, &rows), Gives::RowCount).with_page(0).only(MERGES),
         count.only(MERGES),
         Step::new(compared, Gives::Rows).with_page(0).only(COMPARES),
     ];
@@ -73,8 +73,8 @@ pub fn write_steps(shape: &Shape) -> Vec<Step> {
 pub fn stage_steps(shape: &Shape) -> [Step; 6] {
     let [expected, written, refusal] = parts::write_steps(shape);
     [
-        Step::new(stage::create_stage(shape), Gives::Nothing),
-        Step::new(json_page::loading(stage::STAGED, shape), Gives::Nothing).with_page(0),
+        Step::new(stage::create_stage(shape), Gives::RowCount),
+        Step::new(json_page::loading(stage::STAGED, shape), Gives::RowCount).with_page(0),
         expected,
         written,
         refusal,

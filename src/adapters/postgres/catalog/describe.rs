@@ -254,7 +254,7 @@ pub async fn empty_tables(
     if tables.is_empty() {
         return Ok(BTreeSet::new());
     }
-    let rows = session.alone(Purpose::Look, &empty_sql(tables), []).await?;
+    let rows = session.run_in_own_transaction(Purpose::Look, &empty_sql(tables), []).await?;
     Ok(named(tables, &rows))
 }
 
@@ -290,6 +290,6 @@ pub async fn unknown_types(
 ) -> Result<BTreeSet<String>, PostgresError> {
     let names: Vec<String> = types.iter().cloned().collect();
     let unknown = "select t from unnest($1::text[]) as t where to_regtype(t) is null";
-    let rows = session.alone(Purpose::Look, unknown, [names.into()]).await?;
+    let rows = session.run_in_own_transaction(Purpose::Look, unknown, [names.into()]).await?;
     Ok(rows.iter().map(|row| row.get(0)).collect())
 }

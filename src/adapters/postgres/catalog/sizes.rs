@@ -26,7 +26,7 @@ pub async fn of_tables<'a>(
         tables.clone().map(|table| part(table).to_owned()).collect::<Vec<_>>()
     };
     let asked = [texts(TableName::schema).into(), texts(TableName::name).into()];
-    let rows = session.alone(Purpose::Look, SIZES, asked).await?;
+    let rows = session.run_in_own_transaction(Purpose::Look, SIZES, asked).await?;
     let size = |row: &Row| {
         let table = TableName::new(row.get::<String>(0), row.get::<String>(1));
         (table, row.get::<i64>(2).unsigned_abs())
@@ -37,6 +37,6 @@ pub async fn of_tables<'a>(
 /// The bytes of the whole database.
 pub async fn of_database(session: &Session) -> Result<u64, PostgresError> {
     let size = "select pg_database_size(current_database())";
-    let rows = session.alone(Purpose::Look, size, []).await?;
+    let rows = session.run_in_own_transaction(Purpose::Look, size, []).await?;
     Ok(rows[0].get::<i64>(0).unsigned_abs())
 }

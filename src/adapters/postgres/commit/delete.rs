@@ -83,7 +83,7 @@ async fn record_outcome(
             deleted.rows += rows;
             if rows < part.len() as u64 {
                 let stay = present_keys(session, shape, &part, "").await?;
-                deleted.kept.extend(stay.into_iter().map(|key| kept(key, SILENT_TRIGGER)));
+                deleted.kept.extend(stay.into_iter().map(|key| kept_row(key, SILENT_TRIGGER)));
             }
             Ok(Vec::new())
         }
@@ -95,11 +95,11 @@ async fn record_outcome(
             if locked.is_empty() {
                 return Err(error);
             }
-            deleted.kept.extend(locked.into_iter().map(|key| kept(key, LOCKED_ROW)));
+            deleted.kept.extend(locked.into_iter().map(|key| kept_row(key, LOCKED_ROW)));
             Ok(vec![free.into_iter().collect()])
         }
         Err(error) if part.len() == 1 => {
-            deleted.kept.push(kept(part.remove(0), &holder(&*error.refusal()?)));
+            deleted.kept.push(kept_row(part.remove(0), &holder(&*error.refusal()?)));
             Ok(Vec::new())
         }
         Err(_) => {
@@ -115,7 +115,7 @@ const SILENT_TRIGGER: &str = "a trigger that drops the delete without a word";
 /// The cause that keeps a row which somebody locked for too long.
 const LOCKED_ROW: &str = "somebody's lock; the next run tries again";
 
-fn kept(key: RowKey, by: &str) -> KeptRow {
+fn kept_row(key: RowKey, by: &str) -> KeptRow {
     KeptRow { key, by: by.to_owned() }
 }
 

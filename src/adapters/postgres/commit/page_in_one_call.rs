@@ -116,7 +116,7 @@ async fn write(
                 (Waiting::Reject, _) => found.split(shape, page)?,
             }
         }
-        false => alone(shape, page, &refused)?,
+        false => reject_only_row(shape, page, &refused)?,
     };
     let Some(ReasonedSplit { rest, rejects }) = split else { return Ok(Err(Some(refused))) };
     let cleared = accepted(whole, &rest, &rejects)?;
@@ -139,7 +139,7 @@ async fn find(to: Destination<'_>, whole: &WholePage<'_>) -> Result<WaitingRows,
 }
 
 /// Takes the only row out of a page that breaks a rule by it.
-fn alone(
+fn reject_only_row(
     shape: &Shape,
     page: &Page,
     refused: &Refused,
@@ -225,11 +225,11 @@ fn steps(
         + current_setting('syncline.updated')::int8";
     let mut steps = vec![
         lease::proof(schema, lease).into(),
-        Step::new(lock, Gives::Nothing),
+        Step::new(lock, Gives::RowCount),
         Step::from(count).expecting(serde_json::json!([{ "agreed": shape.columns.len() }])),
     ];
     if suppresses {
-        steps.push(Step::new(triggers::suppress(shape), Gives::Nothing));
+        steps.push(Step::new(triggers::suppress(shape), Gives::RowCount));
     }
     steps.push(
         Step::new(FIRES_NOTHING.to_owned(), Gives::Rows)
@@ -278,7 +278,7 @@ fn writing(shape: &Shape) -> Vec<Step> {
     }
     let mut steps = Vec::from(unstaged::stage_steps(shape));
     if shape.triggers == Firing::Suppress {
-        steps.push(Step::new(foreign_keys::refuse_orphans(shape, stage::STAGED), Gives::Nothing));
+        steps.push(Step::new(foreign_keys::refuse_orphans(shape, stage::STAGED), Gives::RowCount));
     }
     steps
 }

@@ -24,7 +24,7 @@ pub async fn takes_filter(session: &Session, shape: &Shape) -> Result<bool, Post
     let Some(filter) = &shape.filter else { return Ok(true) };
     let table = sql::table(&shape.table);
     let text = format!("select from {table} as r where {} limit 0", sql::condition(filter));
-    match session.alone(Purpose::Read, &text, []).await {
+    match session.run_in_own_transaction(Purpose::Read, &text, []).await {
         Ok(_) => Ok(true),
         Err(error) if error.code().is_some_and(|code| CANNOT_EVALUATE.contains(code)) => Ok(false),
         Err(error) => Err(error),
@@ -59,7 +59,7 @@ pub async fn ranges(
         "select {index}, count(*), coalesce(sum({digest}), 0)::text {from} group by 1",
         digest = rows.digest(),
     );
-    for row in session.alone(Purpose::Read, &text, parameters.0).await? {
+    for row in session.run_in_own_transaction(Purpose::Read, &text, parameters.0).await? {
         if let Some(digest) = digests.get_mut(read_index(&row)) {
             let sum = row.get::<String>(2).parse().expect("a sum of 64-bit numbers fits");
             *digest = RangeDigest { rows: row.count(1), sum };
@@ -85,7 +85,7 @@ pub async fn borders(
         key = rows.key(),
         order = rows.order(),
     );
-    let answers = session.alone(Purpose::Read, &text, parameters.0).await?;
+    let answers = session.run_in_own_transaction(Purpose::Read, &text, parameters.0).await?;
     answers.iter().map(|row| Ok((read_index(row), rows.read_key(row, 1)?))).collect()
 }
 
@@ -104,7 +104,7 @@ pub async fn rows(
         digest = rows.digest(),
         limit = most + 1,
     );
-    let answers = session.alone(Purpose::Read, &text, parameters.0).await?;
+    let answers = session.run_in_own_transaction(Purpose::Read, &text, parameters.0).await?;
     if answers.len() as u64 > most {
         return Ok(None);
     }
@@ -122,7 +122,7 @@ pub async fn columns(
     let settled = rows.is_settled(&mut parameters);
     let (key, from) = rows.wanted_rows(keys, &mut parameters);
     let text = format!("select {key}, {hashes}, {settled} {from}", hashes = rows.column_hashes());
-    let answers = session.alone(Purpose::Read, &text, parameters.0).await?;
+    let answers = session.run_in_own_transaction(Purpose::Read, &text, parameters.0).await?;
     let row = |row: &Row| ColumnDigests {
         key: RowKey::new(row.get(0)),
         columns: row.get(1),

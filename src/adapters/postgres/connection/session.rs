@@ -222,7 +222,7 @@ impl Session {
     }
 
     /// Runs one statement in a transaction of its own, and returns its rows.
-    pub async fn alone(
+    pub async fn run_in_own_transaction(
         &self,
         purpose: Purpose,
         text: &str,

@@ -182,7 +182,7 @@ pub async fn with_foreign_rows(
     let foreign = "select (p.at - 1)::int4 from unnest($1::text[]) with ordinality as p(name, at) \
         where exists (select from pg_partition_tree(p.name::regclass) as t \
         join pg_class as c on c.oid = t.relid where c.relkind = 'f')";
-    let rows = session.alone(Purpose::Look, foreign, [names.into()]).await?;
+    let rows = session.run_in_own_transaction(Purpose::Look, foreign, [names.into()]).await?;
     let named = |row: &Row| tables.get(usize::try_from(row.get::<i32>(0)).ok()?).copied().cloned();
     Ok(rows.iter().filter_map(named).collect())
 }

@@ -106,7 +106,7 @@ mod tests {
                 let field = Field { place, type_name: "text" };
                 for (encoding, row) in [(Encoding::Json, &line), (Encoding::Text, &text)] {
                     let read = copy_frames::value(encoding, row, field).unwrap();
-                    prop_assert_eq!(read.as_ref().map(|of| of.as_str()), value.as_deref());
+                    prop_assert_eq!(read.as_ref().map(|text| text.as_str()), value.as_deref());
                 }
             }
         }

@@ -40,7 +40,7 @@ impl Renewal {
 
 /// Renews the lease in a call of its own.
 pub async fn renew(api: &Api, proof: Arc<Step>) -> Result<(), PostgresError> {
-    let pins = Arc::new(Step::new(transaction::pins(Purpose::Write), Gives::Nothing));
+    let pins = Arc::new(Step::new(transaction::pins(Purpose::Write), Gives::RowCount));
     let steps = [pins, proof];
     let call = Call { steps: &steps, pages: &[], keep: true, writes: true };
     match call::call(api, call).await? {

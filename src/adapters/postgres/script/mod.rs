@@ -98,13 +98,13 @@ impl Script {
     pub fn begin(&self, purpose: Purpose) {
         let mut state = self.state();
         state.purpose = Some(purpose);
-        let pins = Step::new(transaction::pins(purpose), Gives::Nothing);
+        let pins = Step::new(transaction::pins(purpose), Gives::RowCount);
         state.statements.push(ScriptStatement::of(pins, None, Listener::Nobody));
     }
 
     /// Runs statements whose answers do not matter.
     pub async fn batch(&self, statements: &str) -> Result<(), PostgresError> {
-        let step = Step::new(statements.to_owned(), Gives::Nothing);
+        let step = Step::new(statements.to_owned(), Gives::RowCount);
         let slot = self.write(step, None, Listener::Nobody);
         self.run(slot).await
     }
@@ -118,7 +118,7 @@ impl Script {
             Control::Release(name) => self.state().release(name),
             Control::RollBack => *self.state() = State::default(),
             Control::Prepare(statements) => {
-                let step = Step::new(statements.to_owned(), Gives::Nothing);
+                let step = Step::new(statements.to_owned(), Gives::RowCount);
                 self.write(step, None, Listener::Nobody);
             }
         }
@@ -131,7 +131,7 @@ impl Script {
 
     /// Runs one statement for how many rows it wrote.
     pub async fn execute(&self, statement: &str) -> Result<u64, PostgresError> {
-        match self.ask(Step::new(statement.to_owned(), Gives::Nothing)).await? {
+        match self.ask(Step::new(statement.to_owned(), Gives::RowCount)).await? {
             Answer::Number(number) => Ok(number),
             Answer::Rows(_) | Answer::Json(_) => Err(answer::unreadable("a number")),
         }
@@ -148,7 +148,7 @@ impl Script {
     /// Runs a statement over a page of rows, which is `$2`, a JSON array; a refusal is told by the
     /// next statement.
     pub fn load(&self, statement: String, page: Bytes) {
-        self.write(Step::new(statement, Gives::Nothing), Some(page), Listener::Nobody);
+        self.write(Step::new(statement, Gives::RowCount), Some(page), Listener::Nobody);
     }
 
     /// Renews the lease by this statement while the transaction is run from its beginning again.
@@ -308,7 +308,7 @@ impl State {
     fn to_run(&self) -> Vec<ScriptStatement> {
         let again = self.purpose == Some(Purpose::Write);
         let is_pins = |statement: &ScriptStatement| {
-            matches!(statement.step.gives, Gives::Nothing) && !statement.step.alone
+            matches!(statement.step.gives, Gives::RowCount) && !statement.step.alone
         };
         let pins = self.statements.iter().position(is_pins);
         let is_due = |(at, statement): &(usize, &ScriptStatement)| {

@@ -37,7 +37,7 @@ impl Script {
         steps: Vec<Step>,
         page: Option<Bytes>,
     ) -> Result<OneCall, PostgresError> {
-        let pins = Arc::new(Step::new(transaction::pins(purpose), Gives::Nothing));
+        let pins = Arc::new(Step::new(transaction::pins(purpose), Gives::RowCount));
         let steps: Vec<Arc<Step>> =
             std::iter::once(pins).chain(steps.into_iter().map(Arc::new)).collect();
         let writes = purpose == Purpose::Write;

@@ -83,7 +83,7 @@ impl Step {
                 Answer::Rows(rows.into_iter().map(Row::Json).collect())
             }
             Gives::Json => Answer::Json(raw.bytes().clone()),
-            Gives::Nothing => {
+            Gives::RowCount => {
                 let number = serde_json::from_slice(raw.bytes());
                 Answer::Number(number.map_err(|_| unreadable("a number"))?)
             }

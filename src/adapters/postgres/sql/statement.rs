@@ -31,7 +31,8 @@ pub enum Gives {
     /// One JSON value, to be passed on unread.
     Json,
     /// The number of rows that the statement wrote, if any.
-    Nothing,
+    #[serde(rename = "nothing")]
+    RowCount,
 }
 
 /// An expected answer, on which the rest of a transaction depends.
@@ -51,7 +52,7 @@ impl Statement {
 
     /// Makes a statement that only writes.
     pub fn write(text: impl Into<String>, values: impl Into<Vec<Parameter>>) -> Self {
-        Self { gives: Gives::Nothing, ..Self::rows(text, values) }
+        Self { gives: Gives::RowCount, ..Self::rows(text, values) }
     }
 
     /// Sets the expected answer of the statement.

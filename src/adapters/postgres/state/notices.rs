@@ -85,6 +85,6 @@ pub async fn replace(
         ),
     };
     let parameters = [notices_key(pipeline).into(), before.into(), after.into()];
-    let rows = session.alone(Purpose::Write, &statement, parameters).await?;
+    let rows = session.run_in_own_transaction(Purpose::Write, &statement, parameters).await?;
     Ok(!rows.is_empty())
 }

@@ -155,7 +155,7 @@ pub async fn list(
     );
     let table = table.map(ToString::to_string);
     let parameters = [pipeline.into(), table.into(), i64::from(most).into()];
-    match session.alone(Purpose::Look, &statement, parameters).await {
+    match session.run_in_own_transaction(Purpose::Look, &statement, parameters).await {
         Ok(rows) => Ok(rows.iter().filter_map(read_reject).collect()),
         // There are no state tables yet, or tables of an older version.
         Err(error) if error.is_of_missing_tables() => Ok(Vec::new()),

@@ -144,7 +144,9 @@ pub async fn check_schema(session: &Session, schema: &str) -> Result<(), Postgre
     let may_create = "select case when to_regnamespace($1) is null \
         then has_database_privilege(current_database(), 'create') \
         else has_schema_privilege(to_regnamespace($1), 'create') end";
-    let rows = session.alone(Purpose::Look, may_create, [sql::ident(schema).into()]).await?;
+    let rows = session
+        .run_in_own_transaction(Purpose::Look, may_create, [sql::ident(schema).into()])
+        .await?;
     match rows.first().is_some_and(|row| row.get(0)) {
         true => Ok(()),
         false => Err(PostgresError::NoPlace(schema.to_owned())),
@@ -152,7 +154,7 @@ pub async fn check_schema(session: &Session, schema: &str) -> Result<(), Postgre
 }
 
 async fn stored_version(session: &Session, schema: &str) -> Result<i64, PostgresError> {
-    match session.alone(Purpose::Look, &version_sql(schema), []).await {
+    match session.run_in_own_transaction(Purpose::Look, &version_sql(schema), []).await {
         Ok(rows) => Ok(version_in(&rows)),
         Err(error) if error.is_of_missing_tables() => Ok(0),
         Err(error) => Err(error),

@@ -22,7 +22,7 @@ pub async fn reach(
     );
     let kept = kept.map(|kept| kept.as_str().to_owned());
     let parameters = [stamp.as_str().to_owned().into(), kept.into()];
-    let rows = match session.alone(Purpose::Look, &text, parameters).await {
+    let rows = match session.run_in_own_transaction(Purpose::Look, &text, parameters).await {
         Err(error) if error.is_of_a_text() => return Ok(Reach::NoValue),
         rows => rows?,
     };

@@ -47,7 +47,7 @@ pub async fn resample_on_standby(
 
 /// Samples the writers in a transaction of its own.
 pub async fn writers(session: &Session) -> Result<BTreeSet<Writer>, PostgresError> {
-    Ok(read_writers(&session.alone(Purpose::Look, WRITERS, []).await?))
+    Ok(read_writers(&session.run_in_own_transaction(Purpose::Look, WRITERS, []).await?))
 }
 
 /// Reads the writers from the rows of a sample.

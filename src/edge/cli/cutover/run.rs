@@ -6,7 +6,7 @@ use crate::edge::cli::terminal::slices::manual_job;
 use crate::edge::schedules::{Change, change};
 use crate::engine::model::fault::Fault;
 use crate::engine::model::fault_code::FaultCode;
-use crate::jobs::Served;
+use crate::jobs::PipelineWithPorts;
 use crate::jobs::cutover::WatchSource;
 use crate::jobs::cutover::ports::{CutoverPorts, CutoverRecord, PassedStep, Step};
 use crate::jobs::sync_tables::{SyncPlan, SyncTables};
@@ -54,7 +54,7 @@ pub const SWITCH: &str = "switch";
 /// A cutover under way.
 pub struct CutoverRun<'a> {
     pub app: &'a App,
-    pub served: &'a Served,
+    pub served: &'a PipelineWithPorts,
     pub cutover: &'a CutoverPorts,
     pub arguments: &'a CutoverArguments,
     pub record: CutoverRecord,

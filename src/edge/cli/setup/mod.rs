@@ -44,19 +44,19 @@ pub async fn setup(arguments: &SetupArguments) -> Exit {
         pipeline::run(&app, served, needs, &mut checks).await;
     }
     let exit = if checks.count(Mark::Fail) == 0 { Exit::Done } else { Exit::Failed };
-    end(&checks, arguments.json, &later(&app));
+    end(&checks, arguments.json, &next_commands(&app));
     exit
 }
 
-/// A command for later, and what it does.
+/// A command that a person may run next, and the act that it does.
 #[derive(Serialize)]
-struct Later {
+struct NextCommand {
     does: String,
     command: String,
 }
 
 /// Prints the outcome of all checks, and the commands for what can be done from now on.
-fn end(checks: &Checks, json: bool, later: &[Later]) {
+fn end(checks: &Checks, json: bool, commands: &[NextCommand]) {
     let (failed, warned) = (checks.count(Mark::Fail), checks.count(Mark::Warn));
     let again = "do what is said below each, and run `syncline setup` again";
     let message = match (failed, warned) {
@@ -68,11 +68,11 @@ fn end(checks: &Checks, json: bool, later: &[Later]) {
     };
     if json {
         return output::print_json(&serde_json::json!({
-            "success": failed == 0, "message": message, "checks": checks.made, "commands": later,
+            "success": failed == 0, "message": message, "checks": checks.made, "commands": commands,
         }));
     }
     println!("\n{message}.");
-    for (index, Later { does, command }) in later.iter().enumerate() {
+    for (index, NextCommand { does, command }) in commands.iter().enumerate() {
         let before = if index == 0 { "\n" } else { "" };
         println!("{before}{does}:\n  {command}");
     }
@@ -108,23 +108,23 @@ fn settings(app: &App) -> Check {
 }
 
 /// The commands for what people do from now on.
-fn later(app: &App) -> Vec<Later> {
-    let later = |does: String, command: String| Later { does, command };
+fn next_commands(app: &App) -> Vec<NextCommand> {
+    let command = |does: String, command: String| NextCommand { does, command };
     let mut all = vec![
-        later("See the schedules".to_owned(), "syncline schedule list".to_owned()),
-        later(
+        command("See the schedules".to_owned(), "syncline schedule list".to_owned()),
+        command(
             "Pause one: its ticks are dropped".to_owned(),
             "syncline schedule pause ID".to_owned(),
         ),
-        later("Resume it".to_owned(), "syncline schedule resume ID".to_owned()),
+        command("Resume it".to_owned(), "syncline schedule resume ID".to_owned()),
     ];
     for name in app.names() {
         let option =
             if app.only().is_some() { String::new() } else { format!(" --pipeline {name}") };
         all.extend([
-            later(format!("See what a run of {name} would do"), format!("syncline plan{option}")),
-            later(format!("Run {name} on this machine"), format!("syncline run{option}")),
-            later(
+            command(format!("See what a run of {name} would do"), format!("syncline plan{option}")),
+            command(format!("Run {name} on this machine"), format!("syncline run{option}")),
+            command(
                 format!("Let QStash call for {name} now"),
                 format!("syncline schedule trigger{option}"),
             ),
@@ -133,7 +133,7 @@ fn later(app: &App) -> Vec<Later> {
         let headers = r#"-H 'x-manual-trigger: true' -H "Authorization: Bearer $SYNC_ADMIN_TOKEN""#;
         let url = url_of(app, &sync_path(name)).ok();
         all.extend(url.map(|url| {
-            later(format!("Call for {name} yourself"), format!("curl -X POST {headers} {url}"))
+            command(format!("Call for {name} yourself"), format!("curl -X POST {headers} {url}"))
         }));
     }
     all

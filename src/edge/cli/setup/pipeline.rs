@@ -8,7 +8,7 @@ use crate::engine::model::fault::Fault;
 use crate::engine::model::run::Tally;
 use crate::engine::plan::note::{Note, Weight};
 use crate::engine::ports::StateVersion;
-use crate::jobs::Served;
+use crate::jobs::PipelineWithPorts;
 use crate::jobs::sync_tables::{Intent, SyncPlan, SyncReport};
 use crate::wiring::App;
 
@@ -16,7 +16,7 @@ use crate::wiring::App;
 pub type FailedCheck = Option<&'static str>;
 
 /// Checks both databases and the plan, and makes the state tables.
-pub async fn prepare(app: &App, served: &Served, checks: &mut Checks) -> FailedCheck {
+pub async fn prepare(app: &App, served: &PipelineWithPorts, checks: &mut Checks) -> FailedCheck {
     let name = &served.pipeline.name;
     let tables = served.pipeline.tables.as_deref();
     let ports = &served.ports;
@@ -59,7 +59,7 @@ fn side(name: &'static str, facts: &Result<Facts, Fault>) -> Check {
 }
 
 /// Adds a check with the numbers of the plan, and one for each of its warnings and problems.
-async fn plan(app: &App, served: &Served, checks: &mut Checks) -> FailedCheck {
+async fn plan(app: &App, served: &PipelineWithPorts, checks: &mut Checks) -> FailedCheck {
     let name = &served.pipeline.name;
     let job = manual_job(served.pipeline.clone(), &app.new_run());
     let ports = &served.ports;
@@ -106,7 +106,7 @@ fn note(note: &Note) -> Option<Check> {
     }
 }
 
-async fn state(served: &Served) -> Check {
+async fn state(served: &PipelineWithPorts) -> Check {
     const NAME: &str = "state tables";
     match served.ports.ledger.prepare().await {
         Err(fault) => Check::fault(NAME, &fault),
@@ -119,7 +119,7 @@ async fn state(served: &Served) -> Check {
 }
 
 /// Syncs until caught up.
-pub async fn run(app: &App, served: &Served, needs: FailedCheck, checks: &mut Checks) {
+pub async fn run(app: &App, served: &PipelineWithPorts, needs: FailedCheck, checks: &mut Checks) {
     let name = &served.pipeline.name;
     if let Some(needs) = needs {
         checks.add(Check::skipped("run", needs).of(name));

@@ -8,7 +8,7 @@ use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::range::Side;
 use crate::engine::model::run::RunId;
 use crate::engine::model::table::TableName;
-use crate::jobs::Served;
+use crate::jobs::PipelineWithPorts;
 use crate::wiring::App;
 
 /// The pipeline that a command is about, and its tables.
@@ -89,7 +89,10 @@ pub async fn with_app(
 }
 
 /// Finds the pipeline of that name, or the only one.
-pub fn select_pipeline<'a>(app: &'a App, pipeline: Option<&str>) -> Result<&'a Served, Fault> {
+pub fn select_pipeline<'a>(
+    app: &'a App,
+    pipeline: Option<&str>,
+) -> Result<&'a PipelineWithPorts, Fault> {
     let (served, message) = match pipeline {
         Some(name) => (app.named(name), format!("There is no pipeline {name}")),
         None => (app.only(), "There are several pipelines".to_owned()),

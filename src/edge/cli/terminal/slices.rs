@@ -11,7 +11,7 @@ use crate::engine::model::delivery::Chain;
 use crate::engine::model::fault::Fault;
 use crate::engine::model::pipeline::Pipeline;
 use crate::engine::model::run::{RunId, Trigger};
-use crate::jobs::Served;
+use crate::jobs::PipelineWithPorts;
 use crate::jobs::sync_tables::{Outcome, SyncReport, SyncTables};
 use crate::wiring::App;
 
@@ -54,7 +54,7 @@ pub enum SlicesEnd {
 /// Runs one slice after the other. The job's run is that of the current slice.
 pub async fn slices(
     app: &App,
-    served: &Served,
+    served: &PipelineWithPorts,
     job: &mut SyncTables,
     extent: Extent,
 ) -> Result<SlicesEnd, Fault> {
@@ -82,7 +82,7 @@ pub fn sync_job<'a>(
     selection: &Selection,
     extra_steps: ExtraSteps,
     run: &RunId,
-) -> Result<(&'a Served, SyncTables), Fault> {
+) -> Result<(&'a PipelineWithPorts, SyncTables), Fault> {
     let (served, mut pipeline) = selected_pipeline(app, selection)?;
     if extra_steps.add_columns {
         pipeline = Arc::new(Pipeline { add_columns: true, ..Pipeline::clone(&pipeline) });
@@ -95,7 +95,7 @@ pub fn sync_job<'a>(
 pub fn selected_pipeline<'a>(
     app: &'a App,
     selection: &Selection,
-) -> Result<(&'a Served, Arc<Pipeline>), Fault> {
+) -> Result<(&'a PipelineWithPorts, Arc<Pipeline>), Fault> {
     let served = select_pipeline(app, selection.pipeline.as_deref())?;
     let tables = selection.parsed()?;
     let pipeline = match tables.is_empty() {
