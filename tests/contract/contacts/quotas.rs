@@ -28,7 +28,7 @@ async fn programs_at_once_take_no_more_than_the_quota() {
         });
         let taken: Vec<u64> = futures_util::future::join_all(programs).await;
         assert_eq!(taken.iter().sum::<u64>(), 99, "{}", contacts.name);
-        assert_eq!(contacts.store.taken(&quota).await.unwrap(), 99);
+        assert_eq!(contacts.store.used_count(&quota).await.unwrap(), 99);
     }
 }
 
@@ -50,7 +50,7 @@ async fn what_is_lacking_is_there_when_the_window_has_passed_and_not_before() {
         let rest = contacts.store.take(&CALLS, 1).await.unwrap().expect("none are left");
         assert!(rest <= Duration::from_secs(31), "{rest:?}");
         contacts.sql(&pass(31)).await;
-        assert_eq!(contacts.store.taken(&CALLS).await.unwrap(), 0);
+        assert_eq!(contacts.store.used_count(&CALLS).await.unwrap(), 0);
         assert_eq!(contacts.store.take(&CALLS, 120).await.unwrap(), None);
     }
 }
@@ -61,8 +61,8 @@ async fn more_than_a_quota_is_never_there_and_quotas_do_not_share() {
         let wait = contacts.store.take(&CALLS, 121).await.unwrap();
         assert_eq!(wait, Some(CALLS.window), "{}", contacts.name);
         assert_eq!(contacts.store.take(&FAILURES, 1).await.unwrap(), None);
-        assert_eq!(contacts.store.taken(&CALLS).await.unwrap(), 0);
-        assert_eq!(contacts.store.taken(&FAILURES).await.unwrap(), 1);
+        assert_eq!(contacts.store.used_count(&CALLS).await.unwrap(), 0);
+        assert_eq!(contacts.store.used_count(&FAILURES).await.unwrap(), 1);
     }
 }
 

@@ -222,7 +222,7 @@ async fn no_more_people_than_the_day_has_are_synced() {
     assert_eq!(reason(&report.out[0]), "the 3 people of a day are used up");
     let trial = SmartRequest { dry_run: true, ..request(&[ANN]) };
     assert!(people.try_smart(&trial).await.unwrap().ok, "a trial counts for nothing");
-    assert_eq!(people.store().taken(&people_a_day(3)).await.unwrap(), 2);
+    assert_eq!(people.store().used_count(&people_a_day(3)).await.unwrap(), 2);
 }
 
 #[tokio::test]

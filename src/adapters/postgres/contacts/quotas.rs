@@ -26,7 +26,7 @@ impl Quotas for PostgresContacts {
         Ok(taken.is_empty().then(|| wait.unwrap_or(quota.window)))
     }
 
-    async fn taken(&self, quota: &Quota) -> Result<u64, Fault> {
+    async fn used_count(&self, quota: &Quota) -> Result<u64, Fault> {
         let schema = sql::ident(&self.schema);
         let text = format!(
             "select coalesce(sum(n), 0)::bigint \

@@ -123,7 +123,7 @@ pub fn address(row: &Contact) -> Option<Email> {
 }
 
 /// The shadow without its values, which are to be agreed on anew. An opt-out is not forgotten.
-pub fn forgetful(shadow: Shadow) -> Shadow {
+pub fn without_agreed_values(shadow: Shadow) -> Shadow {
     let agreed = AgreedState { status: shadow.agreed.status, ..AgreedState::default() };
     Shadow { agreed, ..shadow }
 }
@@ -186,7 +186,7 @@ impl Strangers<'_> {
     fn successor(&self, link: Link, subscriber: Subscriber) -> Pairing {
         match (self.lost.contains(&link.subscriber), link.row.clone()) {
             (true, Some(row)) => {
-                let shadow = link.shadow.map(forgetful);
+                let shadow = link.shadow.map(without_agreed_values);
                 Pairing::Both { row, subscriber, shadow, open: link.open }
             }
             _ => Pairing::SecondSubscriber { link, subscriber },

@@ -39,7 +39,7 @@ pub trait Quotas: Send + Sync {
     async fn take(&self, quota: &Quota, count: u32) -> Result<Option<Duration>, Fault>;
 
     /// Returns the number that was taken in the window.
-    async fn taken(&self, quota: &Quota) -> Result<u64, Fault>;
+    async fn used_count(&self, quota: &Quota) -> Result<u64, Fault>;
 }
 
 /// Leases by name. One that its holder does not release ends by itself.

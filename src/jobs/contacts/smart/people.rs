@@ -9,7 +9,7 @@ use crate::engine::model::contacts::subscriber::{MailerLiteId, Subscriber};
 use crate::jobs::contacts::enterprise::change::Change;
 use crate::jobs::contacts::enterprise::survey::{Survey, SurveyedPage, unreadable};
 use crate::jobs::contacts::paced::Stop;
-use crate::jobs::contacts::plan::pairing::{Pairing, address, forgetful};
+use crate::jobs::contacts::plan::pairing::{Pairing, address, without_agreed_values};
 use crate::jobs::contacts::ports::{Found, Link, SubscriberName};
 
 /// Named people, as both sides have them.
@@ -73,7 +73,8 @@ pub async fn read(
                 people.iter_mut().filter(is_named).for_each(|person| person.is_suppressed = true);
             }
             Pairing::Both { row, subscriber, shadow, open } => {
-                let shadow = shadow.map(|shadow| if repair { forgetful(shadow) } else { shadow });
+                let shadow = shadow
+                    .map(|shadow| if repair { without_agreed_values(shadow) } else { shadow });
                 survey.survey(Pairing::Both { row, subscriber, shadow, open }, &mut page);
             }
             other => survey.survey(other, &mut page),

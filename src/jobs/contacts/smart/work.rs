@@ -49,7 +49,7 @@ pub async fn sync(
         return Err(Fault::new(Step::Plan, FaultCode::BadBody, message, hint));
     }
     sides.store.prepare().await?;
-    if guards.quotas.taken(&FAILURES).await? >= u64::from(FAILURES.most) {
+    if guards.quotas.used_count(&FAILURES).await? >= u64::from(FAILURES.most) {
         return Err(paused());
     }
     let synced = within_day(sides, guards, request).await;
@@ -128,7 +128,7 @@ async fn leased(
         if left.is_empty() {
             break;
         }
-        match once(sides, &list, request, &left).await {
+        match sync_people_once(sides, &list, request, &left).await {
             Ok((outcomes, again)) => {
                 out.extend(outcomes.into_iter().map(|outcome| (outcome.email.clone(), outcome)));
                 left = again;
@@ -145,7 +145,7 @@ async fn leased(
 }
 
 /// Brings people in step once. Returns those, too, who must be read anew.
-async fn once(
+async fn sync_people_once(
     sides: &ContactSides<'_>,
     list: &PacedList<'_>,
     request: &SmartRequest,

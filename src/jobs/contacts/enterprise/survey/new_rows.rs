@@ -57,7 +57,7 @@ impl Survey<'_> {
         let is_new =
             |(email, row): &(Email, Contact)| !suppressed.contains(email) && !is_paired(row);
         self.forget(gone.into_iter().filter(is_new).collect(), page).await?;
-        let rows = self.alone(rows, page).await?;
+        let rows = self.rows_with_unique_address(rows, page).await?;
         let rows = rows.into_iter().filter(|(_, row)| !is_paired(row)).collect();
         self.create(rows, paired, &suppressed, page).await
     }
@@ -80,7 +80,7 @@ impl Survey<'_> {
 
     /// Returns the rows whose address no other row has. Rows that share one are held, but nobody
     /// comes back by a second row.
-    async fn alone(
+    async fn rows_with_unique_address(
         &self,
         rows: Vec<(Email, Contact)>,
         page: &mut SurveyedPage,
