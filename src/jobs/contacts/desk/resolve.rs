@@ -69,10 +69,11 @@ impl Resolution<'_> {
         let subject = asked.conflict.subject.as_str();
         let rules = || self.mapping.fields.iter().zip(0..);
         let Some((rule, at)) = rules().find(|(rule, _)| rule.field == subject) else {
-            return Err(gone(format!("The mapping has no field {subject} any more")));
+            return Err(person_gone_fault(format!("The mapping has no field {subject} any more")));
         };
         let (link, subscriber) = self.sides(asked).await?;
-        let row = link.row.as_ref().ok_or_else(|| gone("The row is gone".to_owned()))?;
+        let row =
+            link.row.as_ref().ok_or_else(|| person_gone_fault("The row is gone".to_owned()))?;
         let (a, b): (&Value, &Value) =
             (&row.values[at], &subscriber.fields.get(subject).cloned().flatten());
         self.check_unchanged(asked, a.as_deref(), b.as_deref()).await?;
@@ -131,7 +132,8 @@ impl Resolution<'_> {
     /// subscribers deletes one of them in MailerLite, and the next sync links the other.
     async fn email(&self, asked: &RecordedConflict, winner: Winner) -> Result<(), Fault> {
         let (link, subscriber) = self.sides(asked).await?;
-        let row = link.row.as_ref().ok_or_else(|| gone("The row is gone".to_owned()))?;
+        let row =
+            link.row.as_ref().ok_or_else(|| person_gone_fault("The row is gone".to_owned()))?;
         let there = Some(subscriber.email.as_str());
         // A merge asks about the other subscriber with the row's address, not about a value there.
         match asked.conflict.kind {
@@ -203,7 +205,8 @@ impl Resolution<'_> {
             return Err(by_hand(ConflictKind::Resubscribed));
         }
         let (link, subscriber) = self.sides(asked).await?;
-        let row = link.row.as_ref().ok_or_else(|| gone("The row is gone".to_owned()))?;
+        let row =
+            link.row.as_ref().ok_or_else(|| person_gone_fault("The row is gone".to_owned()))?;
         let [a, b] = [row.status.name(), subscriber.status.name()].map(Some);
         self.check_unchanged(asked, a, b).await?;
         self.write(&subscriber.id, Change::Unsubscribe).await.map(|_| ())
@@ -214,13 +217,14 @@ impl Resolution<'_> {
         let (Some(contact), Some(id)) = (&asked.contact, &asked.subscriber) else {
             return Err(by_hand(asked.conflict.kind));
         };
-        let links = self.store.links(&only(id)).await?;
+        let links = self.store.links(&range_of_one_id(id)).await?;
         let link = links.into_iter().find(|link| link.contact == *contact);
-        let link = link.ok_or_else(|| gone("The link is gone".to_owned()))?;
+        let link = link.ok_or_else(|| person_gone_fault("The link is gone".to_owned()))?;
         let found = self.list.find(&[SubscriberName::Id(id.clone())]).await?;
         let found = found.into_iter().next().unwrap_or(Ok(None));
         let subscriber = found.map_err(unreadable)?;
-        let subscriber = subscriber.ok_or_else(|| gone("The subscriber is gone".to_owned()))?;
+        let subscriber =
+            subscriber.ok_or_else(|| person_gone_fault("The subscriber is gone".to_owned()))?;
         Ok((link, subscriber))
     }
 
@@ -233,7 +237,7 @@ impl Resolution<'_> {
         let write = SubscriberWrite::Update { id: id.clone(), email, fields, unsubscribe };
         match self.list.write(&[write]).await?.pop() {
             Some(Verdict::Saved(subscriber)) => Ok(subscriber),
-            Some(Verdict::Missing) => Err(gone("The subscriber is gone".to_owned())),
+            Some(Verdict::Missing) => Err(person_gone_fault("The subscriber is gone".to_owned())),
             Some(Verdict::Rejected(_)) => Err(Fault::new(
                 Step::Write,
                 FaultCode::MailerliteRefused,
@@ -268,7 +272,7 @@ fn action(asked: &RecordedConflict, winner: Winner) -> LoggedAction {
 }
 
 /// The range that has this id alone.
-fn only(id: &MailerLiteId) -> IdRange {
+fn range_of_one_id(id: &MailerLiteId) -> IdRange {
     let next = id.as_str().parse::<u128>().ok().map(|number| (number + 1).to_string());
     let below = next.and_then(|text| MailerLiteId::parse(&text).ok());
     IdRange { below, from: Some(id.clone()) }
@@ -290,7 +294,7 @@ fn changed(id: i64) -> Fault {
     )
 }
 
-fn gone(message: String) -> Fault {
+fn person_gone_fault(message: String) -> Fault {
     let hint = "the next `syncline contacts sync` records what has become of the person";
     Fault::of_call(FaultCode::ConflictChanged, message, hint)
 }

@@ -264,7 +264,7 @@ impl<'a> Apply<'a> {
         self.unmade.push(Unmade { contact, subscriber: None, reason: None });
     }
 
-    /// Sets people aside whom a side refused. The run ends if they are too many.
+    /// Records people whom a side rejected. The run ends if they are too many.
     pub async fn reject(&mut self, people: Vec<HeldPerson>) -> Result<(), Stop> {
         if people.is_empty() {
             return Ok(());

@@ -65,9 +65,9 @@ pub fn merge(
     let Some(base) = base else { return change.first() };
     match (!rule.is_same(&base.a, a), !rule.is_same(&base.b, b)) {
         (false, false) => FieldMove::Keep,
-        (true, false) => change.from(ContactSide::A),
-        (false, true) => change.from(ContactSide::B),
-        (true, true) => change.both(),
+        (true, false) => change.follow_side(ContactSide::A),
+        (false, true) => change.follow_side(ContactSide::B),
+        (true, true) => change.merge_both_changes(),
     }
 }
 
@@ -85,14 +85,14 @@ impl FieldChange<'_> {
     }
 
     /// One side changed the value: the other one follows, unless it owns the value.
-    fn from(&self, side: ContactSide) -> FieldMove {
+    fn follow_side(&self, side: ContactSide) -> FieldMove {
         match self.owner() {
             Some(owner) => self.write(owner),
             None => self.write(side),
         }
     }
 
-    fn both(&self) -> FieldMove {
+    fn merge_both_changes(&self) -> FieldMove {
         if let Some(owner) = self.owner() {
             return self.write(owner);
         }
