@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::engine::model::address::Database;
 use crate::engine::model::peer::{Peer, PeerMay};
+use crate::engine::model::pipeline::{Pipeline, TargetTriggers};
 use crate::engine::model::secret::SecretText;
 use crate::engine::model::signature::PeerKeys;
 use crate::engine::model::table::TableName;
@@ -31,6 +32,8 @@ pub struct PeerSettings {
     pub database: Option<NamedAddress<Database>>,
     /// The conditions on rows that the pipelines into this database have.
     pub filters: BTreeMap<TableName, String>,
+    /// The policy of those pipelines for triggers; the usual one where they differ.
+    pub triggers: TargetTriggers,
     /// The bytes that this database may have: what is set, or Supabase's free plan there.
     pub size_limit: Option<u64>,
 }
@@ -75,11 +78,14 @@ pub(super) fn read(
     let database = database(env, pipelines, problems);
     let is_limited = env.get(SIZE_LIMIT).is_some()
         || database.as_ref().is_some_and(|named| named.address.is_at_supabase());
+    let into: Vec<&Pipeline> =
+        database.iter().flat_map(|database| pipelines_into(database, pipelines)).collect();
     PeerSettings {
         peers,
         keys: current.map(|current| PeerKeys { current, previous }),
         may: may(env, problems),
-        filters: database.as_ref().map_or_else(BTreeMap::new, |into| filters(pipelines, into)),
+        filters: filters(&into),
+        triggers: triggers(&into),
         database,
         size_limit: limits.allowance.bytes.filter(|_| is_limited),
     }
@@ -141,14 +147,24 @@ fn database(
     }
 }
 
-fn filters(
-    pipelines: &[PipelineSettings],
+fn pipelines_into<'a>(
     database: &NamedAddress<Database>,
-) -> BTreeMap<TableName, String> {
+    pipelines: &'a [PipelineSettings],
+) -> impl Iterator<Item = &'a Pipeline> {
     let label = database.address.label();
-    let is_into_it = |pipeline: &&PipelineSettings| pipeline.target.address.label() == label;
-    let rules = pipelines.iter().filter(is_into_it).flat_map(|settings| &settings.pipeline.rules);
+    let is_into_it = move |settings: &&PipelineSettings| settings.target.address.label() == label;
+    pipelines.iter().filter(is_into_it).map(|settings| &settings.pipeline)
+}
+
+fn filters(pipelines: &[&Pipeline]) -> BTreeMap<TableName, String> {
+    let rules = pipelines.iter().flat_map(|pipeline| &pipeline.rules);
     rules.filter_map(|rule| Some((rule.table.clone(), rule.filter.clone()?))).collect()
+}
+
+fn triggers(pipelines: &[&Pipeline]) -> TargetTriggers {
+    let mut policies = pipelines.iter().map(|pipeline| pipeline.triggers);
+    let first = policies.next().unwrap_or_default();
+    if policies.all(|policy| policy == first) { first } else { TargetTriggers::default() }
 }
 
 #[cfg(test)]
@@ -224,6 +240,16 @@ mod tests {
         assert_eq!(label(&settings(&env).unwrap()), "abc.supabase.co");
         let pem = ("FULL_SYNC_SSL_CA", "-----BEGIN CERTIFICATE-----");
         assert!(message(&[own, pem]).contains("FULL_SYNC_SSL_CA: "));
+    }
+
+    #[test]
+    fn triggers_are_as_the_pipelines_into_the_database_say() {
+        let pipeline = |triggers| Pipeline { triggers, ..Pipeline::plain() };
+        let [fire, suppress] = [TargetTriggers::Fire, TargetTriggers::Suppress].map(pipeline);
+        assert_eq!(triggers(&[&fire, &fire]), TargetTriggers::Fire);
+        assert_eq!(triggers(&[&suppress]), TargetTriggers::Suppress);
+        assert_eq!(triggers(&[&suppress, &fire]), TargetTriggers::Auto, "they differ");
+        assert_eq!(triggers(&[]), TargetTriggers::Auto);
     }
 
     #[test]

@@ -26,7 +26,8 @@ pub fn own_deployment(
 ) -> Option<OwnDeployment> {
     let database = set.keys.as_ref().and(set.database.as_ref())?.address.clone();
     let meter = Meter::default();
-    let copies = Arc::new(PostgresCopies::new(database.clone(), state_schema, meter.clone()));
+    let copies = PostgresCopies::new(database.clone(), state_schema, meter.clone());
+    let copies = Arc::new(copies.with_triggers(set.triggers));
     Some(OwnDeployment {
         store: copies.clone(),
         source: Arc::new(PostgresSource::new(database.clone(), meter.clone())),

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::cron::Cron;
 use super::deletes::Deletes;
 use super::table::TableName;
@@ -38,7 +40,8 @@ pub struct Pipeline {
 }
 
 /// The policy for the target's triggers when rows are written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum TargetTriggers {
     /// They do not fire in tables where all of them have done their work on the source already.
     #[default]

@@ -62,7 +62,7 @@ impl FullSync<'_> {
         let (from, to) = (from?, to?);
         let (options, notes) =
             plan::with_filters(&self.session.options, &self.own.filters, &from.facts);
-        let mut plan = plan::plan(&options, &from.facts, &to.facts)?;
+        let mut plan = plan::plan(&options, &from.facts, &to)?;
         plan.notes.extend(notes);
         if !knows_binary {
             plan.as_text();

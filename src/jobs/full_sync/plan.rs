@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::condition;
-use super::ports::ExportTable;
+use super::ports::{Description, ExportTable};
 use crate::engine::model::cron::Cron;
 use crate::engine::model::cursor::Cursor;
 use crate::engine::model::deletes::Deletes;
@@ -35,11 +35,12 @@ pub struct CopyPlan {
 }
 
 /// Plans a copy from the facts of both sides.
-pub fn plan(options: &CopyOptions, from: &Facts, to: &Facts) -> Result<CopyPlan, Fault> {
+pub fn plan(options: &CopyOptions, from: &Facts, into: &Description) -> Result<CopyPlan, Fault> {
+    let to = &into.facts;
     tables::refuse(from, to)?;
     tables::refuse_to_write(to)?;
     let tables::TablesPlan { mut shapes, mut notes, references: _ } =
-        tables::plan(&pipeline(options), from, to);
+        tables::plan(&pipeline(options, into.triggers), from, to);
     notes.retain(|note| note.weight != Weight::Warning);
     for shape in &mut shapes {
         shape.encoding = encoding(shape, from, to);
@@ -89,7 +90,7 @@ pub fn agreed(
     manifest: &Manifest,
     only: &[TableName],
     options: &CopyOptions,
-    own: &Facts,
+    own: &Description,
 ) -> Result<Vec<Shape>, Fault> {
     let options = CopyOptions { tables: Some(only.to_vec()), ..options.clone() };
     let mut shapes = plan(&options, &manifest.facts, own)?.or_fault()?.shapes;
@@ -118,7 +119,7 @@ pub fn export_table(shape: &Shape) -> ExportTable {
 }
 
 /// The agreement on a table whose rows come in batches.
-pub fn received(manifest: &Manifest, table: &TableName, own: &Facts) -> Result<Shape, Fault> {
+pub fn received(manifest: &Manifest, table: &TableName, own: &Description) -> Result<Shape, Fault> {
     let shapes = agreed(manifest, std::slice::from_ref(table), &CopyOptions::default(), own)?;
     let shape = shapes.into_iter().next().ok_or_else(|| changed(table))?;
     Ok(by_key(shape, &manifest.facts))
@@ -230,7 +231,7 @@ fn unknown_filters(options: &CopyOptions, shapes: &[Shape]) -> Vec<Note> {
 }
 
 /// The options as a pipeline, for the rules that a sync's tables are planned by.
-fn pipeline(options: &CopyOptions) -> Pipeline {
+fn pipeline(options: &CopyOptions, triggers: TargetTriggers) -> Pipeline {
     let rule = |(table, filter): (&_, &String)| TableRule {
         filter: Some(filter.clone()),
         ..TableRule::new(Clone::clone(table))
@@ -246,7 +247,7 @@ fn pipeline(options: &CopyOptions) -> Pipeline {
         deletes: Deletes::Off,
         add_columns: false,
         lookback: None,
-        triggers: TargetTriggers::Auto,
+        triggers,
     }
 }
 
@@ -273,8 +274,12 @@ mod tests {
         Facts { identity: identity.to_owned(), tables, ..Facts::default() }
     }
 
+    fn into(facts: Facts) -> Description {
+        Description { facts, ..Description::default() }
+    }
+
     fn problems(from: &[(&str, &str)], to: &[(&str, &str)]) -> String {
-        let planned = plan(&CopyOptions::default(), &side("a", from), &side("b", to));
+        let planned = plan(&CopyOptions::default(), &side("a", from), &into(side("b", to)));
         planned.and_then(CopyPlan::or_fault).map_or_else(|fault| fault.message, |_| String::new())
     }
 
@@ -292,7 +297,8 @@ mod tests {
         let both = [("id", "integer")];
         let filters = [(TableName::new("public", "u"), "true".to_owned())].into();
         let options = CopyOptions { filters, ..CopyOptions::default() };
-        let planned = plan(&options, &side("a", &both), &side("b", &both)).expect("two sides");
+        let planned =
+            plan(&options, &side("a", &both), &into(side("b", &both))).expect("two sides");
         let fault = planned.or_fault().expect_err("a problem");
         assert!(fault.message.contains("public.u: it has a condition"), "{}", fault.message);
     }
@@ -353,7 +359,7 @@ mod tests {
             (own_type, [17, 17], Encoding::Text),
         ] {
             let [from, to] = sides(type_oid, versions);
-            let plan = plan(&CopyOptions::default(), &from, &to).expect("two sides");
+            let plan = plan(&CopyOptions::default(), &from, &into(to)).expect("two sides");
             assert_eq!(plan.shapes[0].encoding, expected, "{type_oid} {versions:?}");
         }
     }
@@ -370,7 +376,7 @@ mod tests {
             let columns = vec!["id".to_owned()];
             let copied = CopiedTable { table: table.clone(), columns, rows: 0, encoding };
             let manifest = Manifest { facts, tables: vec![copied], ..Manifest::default() };
-            let agreed = agreed(&manifest, &[table], &CopyOptions::default(), &own);
+            let agreed = agreed(&manifest, &[table], &CopyOptions::default(), &into(own));
             let agreed = agreed.map(|shapes| shapes[0].encoding).map_err(|fault| fault.code);
             let expected = if is_restored { Ok(encoding) } else { Err(FaultCode::SchemaChanged) };
             assert_eq!(agreed, expected, "{type_oid} {encoding:?}");
@@ -380,7 +386,8 @@ mod tests {
     #[test]
     fn a_database_is_not_copied_into_itself() {
         let both = side("a", &[("id", "integer")]);
-        let fault = plan(&CopyOptions::default(), &both, &both).expect_err("one database");
+        let fault =
+            plan(&CopyOptions::default(), &both, &into(both.clone())).expect_err("one database");
         assert_eq!(fault.code, FaultCode::SameDatabase);
     }
 }

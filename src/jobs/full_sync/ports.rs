@@ -15,6 +15,7 @@ use crate::engine::model::fault::Fault;
 use crate::engine::model::manifest::Sha;
 use crate::engine::model::notice::NoticeState;
 use crate::engine::model::page::Page;
+use crate::engine::model::pipeline::TargetTriggers;
 use crate::engine::model::range::Side;
 use crate::engine::model::records::{BatchAddress, BatchAnswer, RecordsEnd, RecordsPosition};
 use crate::engine::model::sequence::Sequence;
@@ -138,6 +139,9 @@ pub struct Description {
     /// The bytes that the database may have, if they are limited.
     #[serde(default)]
     pub size_limit: Option<u64>,
+    /// The policy for its triggers when a copy is written into it.
+    #[serde(default)]
+    pub triggers: TargetTriggers,
 }
 
 impl Description {

@@ -13,6 +13,7 @@ use syncline::engine::model::database::DatabaseUrl;
 use syncline::engine::model::fault::Fault;
 use syncline::engine::model::meter::Meter;
 use syncline::engine::model::peer::PeerMay;
+use syncline::engine::model::pipeline::TargetTriggers;
 use syncline::engine::model::session::{
     CopyOptions, Direction, Method, NewSession, Restored, Role, SessionId,
 };
@@ -57,9 +58,10 @@ pub fn random() -> [u8; 16] {
     bits
 }
 
-fn own(url: &str) -> OwnDeployment {
+fn own(url: &str, triggers: TargetTriggers) -> OwnDeployment {
     let place = || Place::Server(DatabaseUrl::parse(url).expect("a URL"));
-    let copies = Arc::new(PostgresCopies::new(place(), "public", Meter::default()));
+    let copies = PostgresCopies::new(place(), "public", Meter::default());
+    let copies = Arc::new(copies.with_triggers(triggers));
     OwnDeployment {
         store: copies.clone(),
         source: Arc::new(PostgresSource::new(place(), Meter::default())),
@@ -81,7 +83,7 @@ impl Deployed {
         let client = connect(&database.url).await.expect("the database accepts us");
         client.batch_execute(schema).await.expect("the schema fits");
         let place = database.url.clone();
-        Self { own: own(&place), database, client, place }
+        Self { own: own(&place, TargetTriggers::Auto), database, client, place }
     }
 
     /// Has the deployment reach its database through a proxy, which is returned.
@@ -89,8 +91,13 @@ impl Deployed {
         let port = cluster().port();
         let proxy = Proxy::before(port).await;
         self.place = proxy.url(&self.database.url, port);
-        self.own = own(&self.place);
+        self.own = own(&self.place, TargetTriggers::Auto);
         proxy
+    }
+
+    /// Sets `triggers` of the pipeline into the database.
+    pub fn set_triggers(&mut self, triggers: TargetTriggers) {
+        self.own = own(&self.place, triggers);
     }
 
     pub async fn sql(&self, text: &str) {

@@ -16,3 +16,4 @@ mod records;
 mod restore;
 mod signed_calls;
 mod terminal;
+mod triggers;

@@ -27,7 +27,6 @@ use crate::engine::model::fault::{Fault, Step};
 use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::manifest::RowsDigest;
 use crate::engine::model::page::Page;
-use crate::engine::model::pipeline::TargetTriggers;
 use crate::engine::model::range::Side;
 use crate::engine::model::records::BatchAnswer;
 use crate::engine::model::reject::RejectedRow;
@@ -50,12 +49,13 @@ impl RestoreSide for PostgresCopies {
         self.pool.warn_if_unverified();
         let call = self.pool.call(Step::Plan, None).await?;
         let described = async {
-            let facts = describe::facts(&call, tables, TargetTriggers::Auto).await?;
+            let facts = describe::facts(&call, tables, self.triggers).await?;
             let bytes = sizes::of_tables(&call, facts.tables.keys()).await?;
             let database_bytes = sizes::of_database(&call).await?;
             let (pooled, json_alone) = (self.pool.is_pooled(), self.pool.is_project());
             let facts = Facts { pooled, json_alone, ..facts };
-            Ok(Description { facts, bytes, database_bytes, size_limit: None })
+            let triggers = self.triggers;
+            Ok(Description { facts, bytes, database_bytes, size_limit: None, triggers })
         };
         call.end(described.await)
     }

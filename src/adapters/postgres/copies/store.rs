@@ -19,6 +19,7 @@ use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::manifest::Sha;
 use crate::engine::model::meter::Meter;
 use crate::engine::model::notice::NoticeState;
+use crate::engine::model::pipeline::TargetTriggers;
 use crate::engine::model::records::RecordsPosition;
 use crate::engine::model::session::{
     NewSession, Phase, Progress, Restored, Session, SessionError, SessionId, SessionLease,
@@ -33,6 +34,7 @@ use crate::jobs::full_sync::ports::{
 pub struct PostgresCopies {
     pub(super) pool: Pool,
     pub(super) schema: String,
+    pub(super) triggers: TargetTriggers,
 }
 
 impl PostgresCopies {
@@ -40,7 +42,13 @@ impl PostgresCopies {
     /// Calls of an API count in the meter.
     pub fn new(database: Database, state_schema: impl Into<String>, meter: Meter) -> Self {
         let pool = Pool::new(database, meter, Step::ConnectTarget);
-        Self { pool, schema: state_schema.into() }
+        Self { pool, schema: state_schema.into(), triggers: TargetTriggers::default() }
+    }
+
+    /// Sets the policy for its triggers when a copy is written into it.
+    #[must_use]
+    pub fn with_triggers(self, triggers: TargetTriggers) -> Self {
+        Self { triggers, ..self }
     }
 
     /// Runs a transaction of these statements, and reads their answers.

@@ -314,7 +314,7 @@ impl Deployment for OwnDeployment {
         let manifest = read(&self.manifest(session).await?)?;
         let only = std::slice::from_ref(table);
         plan::refuse_system_tables(only)?;
-        let own = self.restore.describe(Some(only)).await?.facts;
+        let own = self.restore.describe(Some(only)).await?;
         let shape = plan::received(&manifest, table, &own)?;
         let count = frames::each_row(shape.encoding, &rows, |_| {});
         let count = count.ok_or_else(|| other_part("A batch ends within a row"))?;

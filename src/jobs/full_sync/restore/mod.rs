@@ -93,7 +93,7 @@ impl CopyRestore<'_> {
         let names: Vec<TableName> =
             self.manifest.tables.iter().map(|table| table.table.clone()).collect();
         plan::refuse_system_tables(&names)?;
-        let own = self.side.describe(Some(&names)).await?.facts;
+        let own = self.side.describe(Some(&names)).await?;
         plan::agreed(self.manifest, &names, self.options, &own)
     }
 
