@@ -26,6 +26,8 @@ pub struct Note {
     pub text: String,
     /// The remedy; empty if none is needed.
     pub remedy: String,
+    /// It is on how changes are found, which is nothing to whoever copies all rows.
+    pub is_on_changes: bool,
 }
 
 impl Note {
@@ -36,7 +38,14 @@ impl Note {
         text: impl Into<String>,
         remedy: impl Into<String>,
     ) -> Self {
-        Self { weight, table: table.clone(), text: text.into(), remedy: remedy.into() }
+        let (text, remedy) = (text.into(), remedy.into());
+        Self { weight, table: table.clone(), text, remedy, is_on_changes: false }
+    }
+
+    /// The note as one on how changes are found.
+    #[must_use]
+    pub fn on_changes(self) -> Self {
+        Self { is_on_changes: true, ..self }
     }
 }
 

@@ -41,12 +41,17 @@ pub fn plan(options: &CopyOptions, from: &Facts, into: &Description) -> Result<C
     tables::refuse_to_write(to)?;
     let tables::TablesPlan { mut shapes, mut notes, references: _ } =
         tables::plan(&pipeline(options, into.triggers), from, to);
-    notes.retain(|note| note.weight != Weight::Warning);
+    notes.retain(|note| !note.is_on_changes || note.weight == Weight::Problem);
     for shape in &mut shapes {
         shape.encoding = encoding(shape, from, to);
         let sides = (from.tables.get(&shape.table), to.tables.get(&shape.table));
         let (Some(from), Some(to)) = sides else { continue };
-        notes.extend(differences(shape, from, to));
+        let differences = differences(shape, from, to);
+        // A sync works around them, and warns. Here each is a problem, which says more.
+        if !differences.is_empty() {
+            notes.retain(|note| note.table != shape.table || note.weight != Weight::Warning);
+        }
+        notes.extend(differences);
     }
     notes.extend(unknown_filters(options, &shapes));
     Ok(CopyPlan { shapes, notes, ..CopyPlan::default() })

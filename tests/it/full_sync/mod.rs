@@ -12,6 +12,7 @@ mod kills;
 mod limits;
 mod over_http;
 mod per_table;
+mod plan;
 mod records;
 mod restore;
 mod signed_calls;

@@ -97,7 +97,7 @@ fn plan_check(plan: &SyncPlan) -> Check {
 }
 
 fn note(note: &Note) -> Option<Check> {
-    let Note { weight, table, text, remedy } = note;
+    let Note { weight, table, text, remedy, is_on_changes: _ } = note;
     let found = format!("{table}: {text}");
     match weight {
         Weight::Info => None,

@@ -75,7 +75,8 @@ pub fn plan(pipeline: &Pipeline, source: &Facts, target: &Facts) -> TablesPlan {
             shape.triggers = firing;
             shape.origin = origin(source, &shape, (source_table, target_table));
             shape.encoding = encoding::agree([source, target], shape.encoding);
-            plan.notes.extend(source.standby.then(|| remarks::blind_spot(&shape)).flatten());
+            let blind_spot = source.standby.then(|| remarks::blind_spot(&shape)).flatten();
+            plan.notes.extend(blind_spot.map(Note::on_changes));
             let keys = target_table.references.iter().map(|reference| reference.parent.clone());
             parents.insert(name.clone(), keys.collect());
             plan.references.insert(name.clone(), target_table.references.clone());
@@ -209,9 +210,11 @@ fn shape(
             None
         }
         Ok((cursor, key, mark)) => {
-            new_notes.extend(remarks::cursor(name, source, &cursor, &key));
+            let remarks = remarks::cursor(name, source, &cursor, &key);
+            new_notes.extend(remarks.into_iter().map(Note::on_changes));
             if source.told_by_api {
-                new_notes.extend(remarks::over_api(name, rule, &cursor));
+                let remarks = remarks::over_api(name, rule, &cursor);
+                new_notes.extend(remarks.into_iter().map(Note::on_changes));
             }
             let policy = rule.map(|rule| rule.policy).unwrap_or_default();
             new_notes.extend(remarks::policy(name, policy, &cursor, target));
