@@ -39,6 +39,7 @@ pub fn plan(options: &CopyOptions, from: &Facts, into: &Description) -> Result<C
     let to = &into.facts;
     tables::refuse(from, to)?;
     tables::refuse_to_write(to)?;
+    refuse_api(to)?;
     let tables::TablesPlan { mut shapes, mut notes, references: _ } =
         tables::plan(&pipeline(options, into.triggers), from, to);
     notes.retain(|note| !note.is_on_changes || note.weight == Weight::Problem);
@@ -55,6 +56,18 @@ pub fn plan(options: &CopyOptions, from: &Facts, into: &Description) -> Result<C
     }
     notes.extend(unknown_filters(options, &shapes));
     Ok(CopyPlan { shapes, notes, ..CopyPlan::default() })
+}
+
+/// Refuses to write over a project's API: the transaction of a copy needs a connection of its own.
+fn refuse_api(to: &Facts) -> Result<(), Fault> {
+    if !to.json_alone {
+        return Ok(());
+    }
+    let message = "The receiving deployment knows its database as a project behind an API, which \
+                   takes no copy";
+    let hint = "set FULL_SYNC_DATABASE_URL of that deployment to the postgres:// URL of the \
+                database";
+    Err(Fault::new(Step::Plan, FaultCode::NoConnection, message, hint))
 }
 
 /// The options with the conditions on rows that the pipelines into this database have, and notes on
@@ -386,6 +399,17 @@ mod tests {
             let expected = if is_restored { Ok(encoding) } else { Err(FaultCode::SchemaChanged) };
             assert_eq!(agreed, expected, "{type_oid} {encoding:?}");
         }
+    }
+
+    #[test]
+    fn a_project_behind_an_api_is_refused_as_the_receiving_side_alone() {
+        let project = |identity| Facts { json_alone: true, ..side(identity, &[("id", "integer")]) };
+        let database = |identity| side(identity, &[("id", "integer")]);
+        let planned = |from, to| plan(&CopyOptions::default(), &from, &into(to));
+        let fault = planned(database("a"), project("b")).expect_err("nothing can be written");
+        assert_eq!(fault.code, FaultCode::NoConnection);
+        assert!(fault.hint.contains("FULL_SYNC_DATABASE_URL"), "{}", fault.hint);
+        assert!(planned(project("a"), database("b")).is_ok());
     }
 
     #[test]
