@@ -1,10 +1,10 @@
 //! A hot standby as the source: its primary is written, it is read.
 
-use syncline::demo::{Cluster, ClusterOptions};
+use syncline::demo::Cluster;
 
 use crate::verify::comparison::verify;
 use crate::world::pair::{Pair, call};
-use crate::world::servers::{makes_standbys, options};
+use crate::world::servers::{makes_standbys, options, options_with};
 use crate::world::tables::ITEMS;
 use crate::world::{Database, connect, fresh_database, text};
 
@@ -25,8 +25,7 @@ impl Followed {
         let primary = Cluster::start(&options()).expect("Postgres starts");
         primary.create_database("app").await.expect("a database is created");
         // A query is in the way of what is replayed for no time at all.
-        let settings = vec![("max_standby_streaming_delay".to_owned(), "0".to_owned())];
-        let options = ClusterOptions { settings, ..options() };
+        let options = options_with(&[("max_standby_streaming_delay", "0")]);
         let standby = primary.standby(&options).expect("a standby starts");
         let source = Database { name: "app".to_owned(), url: primary.url("app"), statements: None };
         let target = fresh_database("target").await;

@@ -21,10 +21,10 @@ pub mod tables;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use syncline::demo::{Cluster, ClusterOptions};
+use syncline::demo::Cluster;
 use tokio_postgres::{Client, Error, NoTls};
 
-use statements::{LOGGED, Statements};
+use statements::Statements;
 
 /// A database of one test's own.
 pub struct Database {
@@ -46,11 +46,7 @@ pub fn cluster() -> &'static Cluster {
             // Its workers would go round the databases of a whole run without a pause.
             ("autovacuum", "off"),
         ];
-        let settings = settings.iter().chain(&LOGGED);
-        let settings =
-            settings.map(|(name, value)| (name.to_string(), value.to_string())).collect();
-        let options = ClusterOptions { settings, ..servers::options() };
-        Cluster::start(&options).expect("Postgres starts")
+        Cluster::start(&servers::options_with(&settings)).expect("Postgres starts")
     })
 }
 

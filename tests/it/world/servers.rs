@@ -12,11 +12,19 @@ use std::sync::OnceLock;
 use syncline::demo::{Cluster, ClusterOptions};
 
 use super::cluster;
+use super::statements::LOGGED;
 
-/// The options of every cluster that tests start, on the server that they all run on.
+/// The options of a cluster that tests start, on the server that they all run on.
 pub fn options() -> ClusterOptions {
+    options_with(&[])
+}
+
+/// Those options with more settings. All servers log the statements that are sent to them.
+pub fn options_with(settings: &[(&str, &str)]) -> ClusterOptions {
     let binaries = named("SYNCLINE_TEST_POSTGRES");
-    ClusterOptions { binaries, folder: memory(), ..ClusterOptions::default() }
+    let settings = settings.iter().chain(&LOGGED);
+    let settings = settings.map(|(name, value)| (name.to_string(), value.to_string())).collect();
+    ClusterOptions { binaries, settings, folder: memory(), ..ClusterOptions::default() }
 }
 
 /// The free memory that a run of all tests needs for its servers, in KiB: 4 GiB are several times
@@ -86,8 +94,7 @@ const NEWEST_SETTINGS: [(&str, &str); 7] = [
 ];
 
 fn start(binaries: Option<PathBuf>, settings: &[(&str, &str)]) -> Cluster {
-    let settings = settings.iter().map(|(name, value)| (name.to_string(), value.to_string()));
-    let options = ClusterOptions { binaries, settings: settings.collect(), ..options() };
+    let options = ClusterOptions { binaries, ..options_with(settings) };
     Cluster::start(&options).expect("Postgres starts")
 }
 
