@@ -181,6 +181,30 @@ async fn a_trigger_that_finds_a_parent_for_some_rows_is_still_asked_for_each() {
 }
 
 #[tokio::test]
+async fn more_orphans_than_rows_may_be_refused_wait_where_a_trigger_looks_at_each_row() {
+    let keeps = "create function keeps() returns trigger language plpgsql as \
+        $$ begin return new; end $$; \
+        create trigger keeps before insert on children for each row execute function keeps();";
+    let pair = family(&format!("{POINTS}{keeps}{COUNTED}")).await;
+    pair.sql_source(
+        "insert into parents values (1, '2026-01-01'); \
+         insert into children select i, case when i > 500 then 77 else 1 end, 'a', '2026-01-01' \
+         from generate_series(1, 1600) i",
+    )
+    .await;
+
+    let answer = pair.sync().await.success();
+
+    let worked = (answer.rows("public.children")[0], rejected(&answer, "public.children"));
+    assert_eq!(worked, (500, 1100), "{}", answer.body);
+    if connects_to(Side::Target, "how often a page is tried") {
+        // Twice: the rejected rows are retried at the end of the run.
+        let made = attempts(&pair).await;
+        assert!(made < 3 * 1100, "{made} attempts");
+    }
+}
+
+#[tokio::test]
 async fn orphans_wait_although_the_role_may_not_read_their_parents() {
     if !connects_to(Side::Target, "what a role of its own may do") {
         return;

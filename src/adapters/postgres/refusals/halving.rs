@@ -3,8 +3,10 @@
 //!
 //! A page of n rows with one bad row takes about 2 log2(n) attempts and moves its bytes some three
 //! times. Each attempt has a savepoint, so that the rows that were accepted before stay. Behind an
-//! API all attempts are one call.
+//! API all attempts are one call. Rows that may wait for another one are tried one by one where
+//! only trying tells; they do not count as refused ones.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use super::waiting_rows::{self, ReasonedSplit};
@@ -69,18 +71,23 @@ pub async fn halves(
             };
             if range.len() == 1 {
                 let key = keys::row_key(shape, &page.bytes[rows[range.start].clone()])?;
-                halved.broken.push(rejected_row(key, &refused));
-            } else if let Some(ReasonedSplit { rest, rejects }) =
-                waiting_rows::take_out(session, shape, &part, &refused).await?
-            {
-                let rest = match rest.rows {
-                    0 => HalvedPage::default(),
-                    _ => Box::pin(halves(session, shape, &rest)).await?,
+                let rejects = match waiting_rows::waits_for_a_row(&refused.code) {
+                    true => &mut halved.waiting,
+                    false => &mut halved.broken,
                 };
-                halved.add(rest, rejects);
-            } else {
-                let middle = range.start + range.len() / 2;
-                ranges.extend([(middle, range.end), (range.start, middle)]);
+                rejects.push(rejected_row(key, &refused));
+                continue;
+            }
+            let found = waiting_rows::find_refused(session, shape, &part, &refused).await?;
+            match found.split(shape, &part)? {
+                Some(ReasonedSplit { rest, rejects }) => {
+                    let rest = match rest.rows {
+                        0 => HalvedPage::default(),
+                        _ => Box::pin(halves(session, shape, &rest)).await?,
+                    };
+                    halved.add(rest, rejects);
+                }
+                None => ranges.extend(pieces(range, &found.places_in_vain()).into_iter().rev()),
             }
         }
         if halved.broken.len() > MOST_REJECTED {
@@ -100,6 +107,25 @@ impl HalvedPage {
     }
 }
 
+/// The ranges to try next of one that was refused: each row at these places, counted from 1, and
+/// the rows between them; its halves where there is no such row.
+fn pieces(range: Range<usize>, places: &BTreeSet<i64>) -> Vec<(usize, usize)> {
+    let Range { start, end } = range;
+    if places.is_empty() {
+        let middle = start + range.len() / 2;
+        return vec![(start, middle), (middle, end)];
+    }
+    let (mut pieces, mut from) = (Vec::new(), start);
+    for place in places {
+        let row = start + usize::try_from(place - 1).unwrap_or(0);
+        pieces.extend([(from, row), (row, row + 1)]);
+        from = row + 1;
+    }
+    pieces.push((from, end));
+    pieces.retain(|(start, end)| start < end);
+    pieces
+}
+
 /// The rows of a range as a page of their own.
 fn part(page: &Page, rows: &[Range<usize>], range: &Range<usize>) -> Page {
     let (from, to) = (rows[range.start].start, rows[range.end - 1].end);
@@ -108,5 +134,18 @@ fn part(page: &Page, rows: &[Range<usize>], range: &Range<usize>) -> Page {
         rows: range.len() as u64,
         last: None,
         complete: page.complete,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_that_may_wait_are_tried_alone_and_all_between_them_together() {
+        let pieces = |places: &[i64]| pieces(10..16, &places.iter().copied().collect());
+        assert_eq!(pieces(&[]), [(10, 13), (13, 16)]);
+        assert_eq!(pieces(&[1, 2]), [(10, 11), (11, 12), (12, 16)]);
+        assert_eq!(pieces(&[4, 6]), [(10, 13), (13, 14), (14, 15), (15, 16)]);
     }
 }

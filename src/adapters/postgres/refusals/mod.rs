@@ -121,8 +121,10 @@ async fn write_unlocked(
                 None => break,
             }
         }
-        let split = waiting_rows::take_out(session, shape, &page, &refusal).await?;
-        let Some(ReasonedSplit { rest, rejects: removed }) = split else { break };
+        let found = waiting_rows::find_refused(session, shape, &page, &refusal).await?;
+        let Some(ReasonedSplit { rest, rejects: removed }) = found.split(shape, &page)? else {
+            break;
+        };
         rejects.extend(removed);
         page = rest;
     }

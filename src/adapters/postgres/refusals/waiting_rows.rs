@@ -8,7 +8,7 @@
 //! Orphans of a table whose triggers look at rows before they are inserted can be brought their
 //! parents, but are not taken out of their page: only trying tells what such a row comes to.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::future::try_join_all;
 use tokio_postgres::error::SqlState;
@@ -56,18 +56,17 @@ pub struct ReasonedSplit {
     pub rejects: Vec<RejectedRow>,
 }
 
-/// Takes the rows out of a refused page that wait in vain; none where another rule was broken, or
-/// no row waits. Rules that a row breaks by itself speak before foreign keys do: so a row that is
-/// taken out breaks none of them.
-pub async fn take_out(
+/// Looks through a page that was refused so. No row waits where another rule was broken: rules that
+/// a row breaks by itself speak before foreign keys do, so a row that waits breaks none of them.
+pub async fn find_refused(
     session: &Session,
     shape: &Shape,
     page: &Page,
     refused: &Refused,
-) -> Result<Option<ReasonedSplit>, PostgresError> {
+) -> Result<WaitingRows, PostgresError> {
     match waits_for_a_row(&refused.code) {
-        true => find(session, shape, page, &refused.code).await?.split(shape, page),
-        false => Ok(None),
+        true => find(session, shape, page, &refused.code).await,
+        false => Ok(WaitingRows::default()),
     }
 }
 
@@ -168,6 +167,22 @@ impl WaitingRows {
         })
     }
 
+    /// The places in the page of the rows that wait in vain unless a trigger helps them.
+    pub fn places_in_vain(&self) -> BTreeSet<i64> {
+        self.in_vain().into_keys().collect()
+    }
+
+    fn in_vain(&self) -> BTreeMap<i64, usize> {
+        let needs: Vec<_> = self.needs().map(|(_, need)| (need.place, need.helper)).collect();
+        in_vain(&needs)
+    }
+
+    fn needs(&self) -> impl Iterator<Item = (&Constraint, &Need)> {
+        self.constraints
+            .iter()
+            .flat_map(|constraint| constraint.needs.iter().map(move |need| (constraint, need)))
+    }
+
     /// Takes the rows out of the page that wait in vain; none where there is no such row, or a
     /// trigger may still help it.
     pub fn split(
@@ -175,17 +190,11 @@ impl WaitingRows {
         shape: &Shape,
         page: &Page,
     ) -> Result<Option<ReasonedSplit>, PostgresError> {
-        let all = || {
-            self.constraints
-                .iter()
-                .flat_map(|constraint| constraint.needs.iter().map(move |need| (constraint, need)))
-        };
-        let edges: Vec<_> = all().map(|(_, need)| (need.place, need.helper)).collect();
-        let vain = in_vain(&edges);
+        let vain = self.in_vain();
         if vain.is_empty() || !self.can_leave {
             return Ok(None);
         }
-        let all: Vec<_> = all().collect();
+        let all: Vec<_> = self.needs().collect();
         let SplitPage { rest, removed } =
             keys::split_page(shape, page, &vain.keys().copied().collect())?;
         let reject = |(key, place): (RowKey, &usize)| {
