@@ -103,7 +103,8 @@ fn problem(report: &SyncReport) -> Option<String> {
         (Some(wrong), _) => Some(failed(&wrong)),
         (None, 0) => None,
         (None, rows) => Some(format!(
-            "The target refuses {rows} rows, which are set aside; `syncline rejects list` tells why"
+            "Rejected rows: {rows}. The target refuses them, or lacks rows that they point to; \
+             `syncline rejects list` tells why"
         )),
     }
 }

@@ -201,7 +201,11 @@ fn message(report: &SyncReport, total: &Tally) -> String {
     let rows = total.written();
     let rejects = match report.rejects() {
         0 => String::new(),
-        count => format!("; the target refuses {count} rows, which are set aside"),
+        count => {
+            format!(
+                "; rejected rows: {count}. The target refuses them, or lacks rows that they point to"
+            )
+        }
     };
     match (report.succeeded(), report.done) {
         (true, true) if rows == 0 && rejects.is_empty() => "Nothing had changed".to_owned(),

@@ -51,7 +51,10 @@ impl DatabaseView {
         Self {
             bytes: records.bytes,
             limit_bytes,
-            percent: limit_bytes.and_then(|limit| percent(records.bytes, limit)),
+            // No database has 0 bytes: its size was not read yet.
+            percent: limit_bytes
+                .filter(|_| records.bytes > 0)
+                .and_then(|limit| percent(records.bytes, limit)),
             forecast: status.forecast.as_ref().map(ForecastView::of),
         }
     }

@@ -209,10 +209,12 @@ began                     what         trigger    status   rows  took
 fn a_size_that_nobody_recorded_is_unknown_and_not_zero() {
     let mut status = well();
     status.records.as_mut().expect("it has records").bytes = 0;
-    status.allowance.bytes = None;
     status.forecast = None;
-    let text = crate::edge::cli::status_text(&PipelineView::of(&status));
-    assert!(text.contains("\ndatabase      of an unknown size\n"), "{text}");
+    for limit in [None, Some(500_000_000)] {
+        status.allowance.bytes = limit;
+        let text = crate::edge::cli::status_text(&PipelineView::of(&status));
+        assert!(text.contains("\ndatabase      of an unknown size\n"), "{text}");
+    }
 }
 
 #[cfg(feature = "cli")]

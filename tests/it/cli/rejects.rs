@@ -33,7 +33,7 @@ async fn a_run_that_left_rows_out_exits_4_and_says_where_to_look() {
     let (code, table, said) = syncline(&pair, &["run"]);
     assert_eq!(code, 4, "{table}{said}");
     assert!(table.contains("rejected\n") && table.contains("public.people         1"), "{table}");
-    assert!(said.contains("refuses 2 rows") && said.contains("syncline rejects list"), "{said}");
+    assert!(said.contains("Rejected rows: 2.") && said.contains("syncline rejects list"), "{said}");
     assert!(!table.contains("example.com") && !said.contains("example.com"), "{table}{said}");
 }
 

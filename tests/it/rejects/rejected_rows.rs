@@ -31,7 +31,11 @@ async fn one_refused_row_is_set_aside_and_the_others_go_in() {
     assert_eq!(answer.rows("public.items"), [4_999, 0, 0]);
     assert_eq!(rejected(&answer, "public.items"), 1);
     assert_eq!(answer.body["done"], true);
-    assert!(answer.body["message"].as_str().unwrap().contains("refuses 1 row"), "{}", answer.body);
+    assert!(
+        answer.body["message"].as_str().unwrap().contains("rejected rows: 1."),
+        "{}",
+        answer.body
+    );
     let reject = "select concat_ws(' | ', table_name, key::text, code, reason) from sync_rejects";
     let told = pair.text_target(reject).await;
     assert!(told.starts_with("public.items | {4321} | 23514 | new row for relation"), "{told}");

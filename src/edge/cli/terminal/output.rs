@@ -121,7 +121,8 @@ pub fn report(report: &SyncReport, json: bool) -> Exit {
     }
     if report.rejects() > 0 {
         eprintln!(
-            "The target refuses {} rows, which are set aside.\n  See why: syncline rejects list",
+            "Rejected rows: {}. The target refuses them, or lacks rows that they point to. \
+             Every run retries them.\n  See why: syncline rejects list",
             report.rejects()
         );
     }
