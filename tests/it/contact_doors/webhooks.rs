@@ -3,13 +3,20 @@
 use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
-use syncline::demo::mailerlite::{Act, Options};
+use syncline::demo::mailerlite::{Act, Options, Seed};
 use syncline::demo::qstash::LocalQStash;
 use syncline::edge::calling::{ENTERPRISE_PATH, WEBHOOK_PATH};
 
 use super::business::Business;
 use crate::world::deployment::{Deployment, account};
 use crate::world::door::{ADMIN_TOKEN, Door, client, status_and_json};
+
+fn sign(secret: &str, body: &str) -> String {
+    use hmac::{KeyInit, Mac};
+    let mac = hmac::Hmac::<sha2::Sha256>::new_from_slice(secret.as_bytes()).unwrap();
+    let mac = mac.chain_update(body).finalize().into_bytes();
+    mac.iter().map(|byte| format!("{byte:02x}")).collect()
+}
 
 /// A business whose MailerLite calls our function, and the function the queue.
 struct Hooked {
@@ -59,10 +66,7 @@ impl Hooked {
     }
 
     fn sign(&self, body: &str) -> String {
-        use hmac::{KeyInit, Mac};
-        let mac = hmac::Hmac::<sha2::Sha256>::new_from_slice(self.secret.as_bytes()).unwrap();
-        let mac = mac.chain_update(body).finalize().into_bytes();
-        mac.iter().map(|byte| format!("{byte:02x}")).collect()
+        sign(&self.secret, body)
     }
 
     async fn let_queue_work(&self) {
@@ -128,4 +132,52 @@ async fn a_forged_hook_is_refused_and_costs_nothing() {
     assert_eq!(hooked.qstash.pending(), 0);
     let (status, _) = hooked.call(WEBHOOK_PATH, body, Some(&right)).await;
     assert_eq!((status, hooked.qstash.pending()), (200, 1));
+}
+
+const WEBHOOK_SECRET: &str = "the-invented-secret-of-a-webhook";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hook_that_meets_another_sync_of_the_person_is_not_lost_without_a_queue() {
+    let business = Business::open().await;
+    business.mailerlite.seed([Seed::new("bob@example.com")]);
+    business.out(&["sync"]).await;
+    let port = crate::world::door::Port::free().await;
+    let mut settings: std::collections::BTreeMap<_, _> = business.settings().into_iter().collect();
+    settings.insert("MAILERLITE_WEBHOOK_SECRET".into(), WEBHOOK_SECRET.into());
+    settings.insert("SYNC_ADMIN_TOKEN".into(), ADMIN_TOKEN.into());
+    let door = Door::with(port, &settings).await;
+    for email in ["ann@example.com", "bob@example.com"] {
+        business.mailerlite.act(email, Act::Unsubscribe).unwrap();
+    }
+    business
+        .sql(
+            "insert into contact_leases (name, holder, expires_at) \
+             values ('ann@example.com', 'other', now() + interval '1 hour')",
+        )
+        .await;
+    let event = |email| json!({"event": "subscriber.unsubscribed", "email": email});
+    let events = ["ann@example.com", "bob@example.com"].map(event);
+    let body = json!({ "events": events }).to_string();
+    let request =
+        door.request("POST", WEBHOOK_PATH).header("Signature", sign(WEBHOOK_SECRET, &body));
+    let (status, answer) = status_and_json(request.body(body).send().await.unwrap()).await;
+    assert_eq!((status, &answer["received"]), (200, &json!(2)), "{answer}");
+    let status = |name: &'static str| {
+        let query = format!(
+            "select coalesce(email_status, '') from clients where first_name like '{name}%'"
+        );
+        let business = &business;
+        async move { business.text(&query).await }
+    };
+    let opted_out = |name| async move {
+        while status(name).await != "unsubscribed" {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), opted_out("Bob")).await.expect("Bob is free");
+    assert_eq!(status("Ann").await, "", "another sync holds Ann");
+    business.sql("delete from contact_leases where holder = 'other'").await;
+    tokio::time::timeout(Duration::from_secs(30), opted_out("Ann"))
+        .await
+        .expect("Ann is tried again");
 }

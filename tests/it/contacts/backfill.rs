@@ -144,3 +144,20 @@ async fn a_shadow_that_is_still_right_is_renewed_after_thirty_days() {
     let age = "select (now() - agreed_at < interval '1 day')::text from contact_shadows";
     assert_eq!(people.text(age).await, "true");
 }
+
+#[tokio::test]
+async fn a_cursor_that_is_not_taken_any_more_is_named_and_force_starts_from_the_beginning() {
+    let people = linked(3).await;
+    people
+        .sql(
+            "insert into sync_state (key, value) values ('sync_status', \
+             '{\"backfill\": {\"status\": \"paused\", \"processed\": 2, \"cursor\": \"nonsense\"}}')",
+        )
+        .await;
+    let store = people.store();
+    let request = BackfillRequest { force: false, budget: Duration::from_secs(60) };
+    let fault = backfill(&people.sides(&store), &request).await.expect_err("the cursor is bad");
+    assert!(fault.hint.contains("--force"), "{fault:?}");
+    let report = people.backfill(true, 60).await;
+    assert_eq!((report.done, report.processed, report.created), (true, 3, 3), "{report:?}");
+}

@@ -220,3 +220,26 @@ async fn an_address_from_there_that_another_row_has_is_a_question() {
     assert_eq!(people.text(rows).await, "ann@x.io eve@x.io");
     assert!(people.conflicts().await.contains("two_rows email open"));
 }
+
+#[tokio::test]
+async fn questions_about_people_without_a_link_end_when_there_is_nothing_to_ask() {
+    let mut people = trio().await;
+    people.mapping.import = ImportPolicy::Hold;
+    people.mapping.create = false;
+    people.mailerlite.seed([Seed::new("dan@x.io"), Seed::new("eve@x.io")]);
+    people.add_row("fay@x.io", "1", "X").await;
+    people.add_row("Fay@x.io", "2", "X").await;
+    people.sync().await;
+    let open =
+        "select string_agg(kind, ' ' order by kind) from sync_conflicts where status = 'open'";
+    assert_eq!(people.text(open).await, "two_rows two_rows unknown unknown");
+    people.sync().await;
+    assert_eq!(people.text(open).await, "two_rows two_rows unknown unknown");
+    people.act("dan@x.io", Act::Delete);
+    people.sql("update clients set email = 'gil@x.io' where first_name = '2'").await;
+    people.sync().await;
+    assert_eq!(people.text(open).await, "unknown");
+    people.mapping.import = ImportPolicy::Off;
+    people.sync().await;
+    assert_eq!(people.text(open).await, "");
+}

@@ -13,8 +13,8 @@ use syncline::engine::model::fault::Fault;
 use syncline::jobs::contacts::ports::quotas::Leases;
 use syncline::jobs::contacts::ports::{
     Allowance, ContactCounts, ContactStore, ErasedPerson, Found, HeldPerson, IdRange, Link,
-    ListField, ListGroup, MailingList, NewRow, PersonCommit, SubscriberName, SubscriberPage,
-    SubscriberWrite, SyncStatusStore, TableColumn, Verdict,
+    ListField, ListGroup, MailingList, NewRow, OpenQuestion, PersonCommit, StrangerRange,
+    SubscriberName, SubscriberPage, SubscriberWrite, SyncStatusStore, TableColumn, Verdict,
 };
 use syncline::jobs::contacts::sides::ContactSides;
 
@@ -133,6 +133,14 @@ impl ContactStore for Watched<'_> {
 
     async fn hold(&self, people: &[HeldPerson]) -> Result<(), Fault> {
         self.told("hold", self.sides.store.hold(people)).await
+    }
+
+    async fn open_questions(&self, range: &StrangerRange) -> Result<Vec<OpenQuestion>, Fault> {
+        self.told("open_questions", self.sides.store.open_questions(range)).await
+    }
+
+    async fn settle(&self, questions: &[OpenQuestion]) -> Result<(), Fault> {
+        self.told("settle", self.sides.store.settle(questions)).await
     }
 
     async fn suppressed(&self, emails: &[Email]) -> Result<Vec<Email>, Fault> {

@@ -9,7 +9,9 @@ use crate::adapters::postgres::fault::PostgresError;
 use crate::adapters::postgres::sql;
 use crate::adapters::postgres::sql::statement::Statement;
 use crate::engine::model::contacts::email::Email;
-use crate::jobs::contacts::ports::{ErasedPerson, HeldPerson, NewRow};
+use crate::jobs::contacts::ports::{
+    ErasedPerson, HeldPerson, IdRange, NewRow, OpenQuestion, StrangerRange,
+};
 
 impl ContactTables<'_> {
     /// The statement that makes rows with their links and shadows. It gives the subscribers. All
@@ -88,6 +90,64 @@ impl Records<'_> {
             sql::ident(self.0)
         );
         Ok(Statement::write(text, [serde_json::to_string(&stored)?.into()]))
+    }
+
+    /// The statement that gives the open questions about people without a link.
+    pub fn open_questions(&self, range: &StrangerRange) -> Statement {
+        let (of, bounds) = match range {
+            StrangerRange::Subscribers(IdRange { below, from }) => (
+                "o.person like 'b:%'",
+                [
+                    ("<", below.as_ref().map(ToString::to_string)),
+                    (">=", from.as_ref().map(ToString::to_string)),
+                ],
+            ),
+            StrangerRange::Rows(after, until) => (
+                "o.person = o.a_id::text and not exists (select from {schema}.integration_crosswalk \
+                     as x where x.a_id = o.a_id)",
+                [
+                    (">", after.as_ref().map(ToString::to_string)),
+                    ("<=", until.as_ref().map(ToString::to_string)),
+                ],
+            ),
+        };
+        let (value, kind) = match range {
+            StrangerRange::Subscribers(_) => (
+                "case when o.person like 'b:%' then coalesce(nullif(substr(o.person, 3), ''), '0')::numeric end",
+                "numeric",
+            ),
+            StrangerRange::Rows(..) => ("o.a_id", "uuid"),
+        };
+        let schema = sql::ident(self.0);
+        let mut text = format!(
+            "select o.person, o.subject from {schema}.sync_conflicts as o \
+             where o.status = 'open' and {}",
+            of.replace("{schema}", &schema)
+        );
+        let mut values = Vec::new();
+        for (comparison, bound) in bounds {
+            if let Some(bound) = bound {
+                values.push(bound.into());
+                text.push_str(&format!(
+                    " and {value} {comparison} ${}::text::{kind}",
+                    values.len()
+                ));
+            }
+        }
+        Statement::rows(text, values)
+    }
+
+    /// The statement that ends questions.
+    pub fn settling(&self, questions: &[OpenQuestion]) -> Statement {
+        let text = format!(
+            "update {}.sync_conflicts as o set status = 'gone', updated_at = clock_timestamp() \
+             from unnest($1, $2) as q (person, subject) \
+             where o.status = 'open' and o.person = q.person and o.subject = q.subject",
+            sql::ident(self.0)
+        );
+        let people: Vec<String> = questions.iter().map(|asked| asked.person.clone()).collect();
+        let subjects: Vec<String> = questions.iter().map(|asked| asked.subject.clone()).collect();
+        Statement::write(text, [people.into(), subjects.into()])
     }
 
     /// The statement that gives the addresses whose person asked to be forgotten.

@@ -22,8 +22,8 @@ use crate::engine::model::fault::{Fault, Step};
 use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::meter::Meter;
 use crate::jobs::contacts::ports::{
-    ContactCounts, ContactStore, ErasedPerson, HeldPerson, IdRange, Link, NewRow, PersonCommit,
-    TableColumn,
+    ContactCounts, ContactStore, ErasedPerson, HeldPerson, IdRange, Link, NewRow, OpenQuestion,
+    PersonCommit, StrangerRange, TableColumn,
 };
 
 /// The database of contacts.
@@ -190,6 +190,15 @@ impl ContactStore for PostgresContacts {
             call.run_all(Purpose::Write, [holding]).await
         };
         call.end(held.await).map(|[_]| ())
+    }
+
+    async fn open_questions(&self, range: &StrangerRange) -> Result<Vec<OpenQuestion>, Fault> {
+        let asked = Records(&self.schema).open_questions(range);
+        self.read(asked, |row| Ok(OpenQuestion { person: row.get(0), subject: row.get(1) })).await
+    }
+
+    async fn settle(&self, questions: &[OpenQuestion]) -> Result<(), Fault> {
+        self.write(Records(&self.schema).settling(questions)).await.map(|_| ())
     }
 
     async fn suppressed(&self, emails: &[Email]) -> Result<Vec<Email>, Fault> {

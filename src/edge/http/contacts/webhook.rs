@@ -23,11 +23,11 @@ use crate::edge::http::call::Call;
 use crate::edge::http::door::Door;
 use crate::engine::model::contacts::direction::SmartMode;
 use crate::engine::model::contacts::email::Email;
-use crate::engine::model::fault::Fault;
+use crate::engine::model::fault::{Fault, Step};
 use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::hex::hex;
 use crate::engine::model::secret::SecretText;
-use crate::jobs::contacts::smart::{MOST_PEOPLE, SmartRequest};
+use crate::jobs::contacts::smart::{IN_PROGRESS, MOST_PEOPLE, SmartRequest};
 use crate::wiring::App;
 
 /// The header of the signature: the HMAC-SHA256 of the body with the webhook's secret, in hex.
@@ -38,6 +38,9 @@ const SPAN: u64 = 10;
 
 /// The time of a sync that no queue takes.
 const DIRECT_TIME: Duration = Duration::from_secs(60);
+
+/// The time between two tries for people whom another sync holds.
+const PAUSE: Duration = Duration::from_secs(2);
 
 /// Receives a hook.
 pub async fn receive(State(door): State<Arc<Door>>, call: Call) -> Response {
@@ -88,14 +91,15 @@ async fn forward(door: &Arc<Door>, call: &Call, people: BTreeSet<Email>) -> Resu
         match publish(&door.app, call, people).await {
             Ok(()) => {}
             Err(fault) if fault.code == FaultCode::NoQueue => {
-                let request = request(&door.app, people);
-                if call.work_until().is_some() {
-                    sync_people(&door.app, &request).await?;
+                let people = people.to_vec();
+                if let Some(until) = call.work_until() {
+                    sync_directly(&door.app, people, until).await?;
                     continue;
                 }
                 let door = Arc::clone(door);
                 tokio::spawn(async move {
-                    if let Err(fault) = sync_people(&door.app, &request).await {
+                    let until = SystemTime::now() + DIRECT_TIME;
+                    if let Err(fault) = sync_directly(&door.app, people, until).await {
                         let code = fault.code.name();
                         tracing::error!(code, "A webhook's people wait: {}", fault.chain());
                     }
@@ -105,6 +109,27 @@ async fn forward(door: &Arc<Door>, call: &Call, people: BTreeSet<Email>) -> Resu
         }
     }
     Ok(())
+}
+
+/// Syncs people whom no queue takes. Those whom another sync holds are tried until the time is
+/// over: that sync may have read them before they changed.
+async fn sync_directly(app: &App, mut people: Vec<Email>, until: SystemTime) -> Result<(), Fault> {
+    loop {
+        let report = sync_people(app, &request(app, &people)).await?;
+        let held = report.out.into_iter();
+        let held = held.filter(|outcome| outcome.reason.as_deref() == Some(IN_PROGRESS));
+        people = held.map(|outcome| outcome.email).collect();
+        if people.is_empty() {
+            return Ok(());
+        }
+        if SystemTime::now() + PAUSE > until {
+            let message = "Another sync works at the people of a webhook";
+            let hint =
+                "nothing to do: MailerLite calls again, and a sync of all people reads everybody";
+            return Err(Fault::new(Step::Plan, FaultCode::Busy, message, hint));
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
 }
 
 async fn publish(app: &App, call: &Call, people: &[Email]) -> Result<(), Fault> {

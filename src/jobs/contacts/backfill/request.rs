@@ -7,7 +7,8 @@ use serde::Serialize;
 /// A request to make the shadows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BackfillRequest {
-    /// A backfill that is recorded as running is taken over although it may be at work.
+    /// A backfill that is recorded as running is taken over although it may be at work, and one
+    /// whose cursor MailerLite does not take starts from the beginning.
     pub force: bool,
     /// The time that may pass.
     pub budget: Duration,

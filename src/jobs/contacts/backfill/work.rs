@@ -11,7 +11,8 @@ use crate::engine::model::contacts::direction::SyncDirection;
 use crate::engine::model::contacts::link::Link;
 use crate::engine::model::contacts::shadow::AgreedState;
 use crate::engine::model::contacts::subscriber::{MailerLiteId, Subscriber};
-use crate::engine::model::fault::Fault;
+use crate::engine::model::fault::{Fault, Step};
+use crate::engine::model::fault_code::FaultCode;
 use crate::jobs::contacts::check;
 use crate::jobs::contacts::paced::{PacedList, Stop};
 use crate::jobs::contacts::plan::agreement::{agreed, restrict};
@@ -43,7 +44,8 @@ pub async fn backfill(
     let total = sides.store.counts().await?.links;
     let list = PacedList::new(sides.list, sides.clock, request.budget);
     let progress = before.resumed(total, now);
-    let mut work = Work { sides, list: &list, groups: vec![], stored, progress };
+    let force = request.force;
+    let mut work = Work { sides, list: &list, groups: vec![], force, stored, progress };
     if !work.record().await? {
         return Ok(busy(&work.progress));
     }
@@ -73,6 +75,8 @@ struct Work<'a> {
     sides: &'a ContactSides<'a>,
     list: &'a PacedList<'a>,
     groups: Vec<Option<MailerLiteId>>,
+    /// A cursor that MailerLite does not take begins the backfill anew.
+    force: bool,
     /// The progress as this call stored it last.
     stored: Option<Value>,
     progress: Progress,
@@ -82,7 +86,13 @@ impl Work<'_> {
     async fn go(&mut self) -> Result<(), Stop> {
         self.groups = check::find_groups(self.sides, self.list, false).await?.ids;
         loop {
-            let page = self.list.page(self.progress.cursor.as_deref()).await?;
+            let page = match self.list.page(self.progress.cursor.as_deref()).await {
+                Err(Stop::Fault(fault)) if self.is_of_cursor(&fault) => {
+                    self.start_over(fault)?;
+                    continue;
+                }
+                page => page?,
+            };
             let from = page.last.clone().filter(|_| page.next.is_some());
             let range = IdRange { below: self.progress.below.clone(), from: from.clone() };
             self.save(self.sides.store.links(&range).await?, page.subscribers).await?;
@@ -95,6 +105,23 @@ impl Work<'_> {
                 return Ok(());
             }
         }
+    }
+
+    fn is_of_cursor(&self, fault: &Fault) -> bool {
+        self.progress.cursor.is_some() && fault.code == FaultCode::MailerliteRefused
+    }
+
+    /// Begins at the first page, if that is asked for: shadows that are there are not made again.
+    fn start_over(&mut self, fault: Fault) -> Result<(), Fault> {
+        if !self.force {
+            let message = "MailerLite does not take the cursor of the backfill any more";
+            let hint = "`syncline contacts backfill --force` starts from the beginning";
+            return Err(Fault::new(Step::Read, fault.code, message, hint).caused_by(fault));
+        }
+        let Progress { status, total, started_at, updated_at, .. } =
+            std::mem::take(&mut self.progress);
+        self.progress = Progress { status, total, started_at, updated_at, ..Progress::default() };
+        Ok(())
     }
 
     async fn save(&mut self, links: Vec<Link>, page: Vec<Subscriber>) -> Result<(), Stop> {

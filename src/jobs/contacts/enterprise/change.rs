@@ -15,7 +15,7 @@ use crate::engine::model::contacts::subscriber::{MailStatus, MailerLiteId, Subsc
 use crate::jobs::contacts::plan::agreement::{agreed, restrict, row_changes};
 use crate::jobs::contacts::plan::person::{Person, PersonPlan, plan};
 use crate::jobs::contacts::ports::{
-    ErasedPerson, HeldPerson, LoggedAction, PersonCommit, SubscriberWrite,
+    ErasedPerson, HeldPerson, LoggedAction, OpenQuestion, PersonCommit, SubscriberWrite,
 };
 
 /// A change.
@@ -33,6 +33,8 @@ pub enum Change {
     Erase(ErasedPerson),
     /// A question about somebody without a link.
     Hold(HeldPerson),
+    /// A question about somebody without a link, which nobody has to answer any more.
+    Settle(OpenQuestion),
 }
 
 /// A person on both sides, with what is to be done.
@@ -300,7 +302,19 @@ impl Change {
             Self::Create(row) => rules.kinds_of_creation(row),
             Self::Import(_) => vec![ChangeKind::Create],
             Self::Erase(person) => forgetting(person).to_vec(),
-            Self::Record(_) | Self::Hold(_) => vec![],
+            Self::Record(_) | Self::Hold(_) | Self::Settle(_) => vec![],
+        }
+    }
+
+    /// The person of a question about somebody without a link that the change is about.
+    pub fn stranger(&self) -> Option<String> {
+        match self {
+            Self::Person(person) => Some(person.row.id.to_string()),
+            Self::Create(row) => Some(row.id.to_string()),
+            Self::Import(subscriber) => Some(format!("b:{}", subscriber.id)),
+            Self::Erase(person) => Some(person.contact.to_string()),
+            Self::Hold(person) => Some(person.person()),
+            Self::Record(_) | Self::Settle(_) => None,
         }
     }
 
@@ -310,7 +324,7 @@ impl Change {
             Self::Person(person) => person.plan.conflicts.len() as u64,
             Self::Record(commit) => commit.conflicts.len() as u64,
             Self::Hold(_) => 1,
-            Self::Create(_) | Self::Import(_) | Self::Erase(_) => 0,
+            Self::Create(_) | Self::Import(_) | Self::Erase(_) | Self::Settle(_) => 0,
         }
     }
 
@@ -324,7 +338,7 @@ impl Change {
                 let email = person.emails.first().map(ToString::to_string);
                 (email.unwrap_or_default(), vec![])
             }
-            Self::Record(_) | Self::Hold(_) => (String::new(), vec![]),
+            Self::Record(_) | Self::Hold(_) | Self::Settle(_) => (String::new(), vec![]),
         };
         ChangeExample { email, kinds: self.kinds(rules), values }
     }

@@ -13,7 +13,7 @@ use crate::jobs::contacts::paced::Stop;
 pub async fn make(apply: &mut Apply<'_>, changes: Vec<Change>) -> Result<(), Stop> {
     let (mut opt_outs, mut people, mut records) = (vec![], vec![], vec![]);
     let (mut creates, mut imports, mut erased) = (vec![], vec![], vec![]);
-    let (mut held, mut rejected) = (vec![], vec![]);
+    let (mut held, mut rejected, mut settled) = (vec![], vec![], vec![]);
     for change in changes {
         match change {
             Change::Person(person) if person.plan.unsubscribe => opt_outs.push(*person),
@@ -26,12 +26,17 @@ pub async fn make(apply: &mut Apply<'_>, changes: Vec<Change>) -> Result<(), Sto
                 rejected.push(person);
             }
             Change::Hold(person) => held.push(person),
+            Change::Settle(question) => settled.push(question),
         }
     }
     opt_outs.extend(people);
     // Somebody whose subscriber is gone, and who was found under another id, has a new link.
     let linked: HashSet<&ContactId> = opt_outs.iter().map(|person| &person.row.id).collect();
     records.retain(|commit| !linked.contains(&commit.contact));
+    // Before all others: what is saved can open a question about the same subject.
+    if !settled.is_empty() {
+        apply.sides.store.settle(&settled).await?;
+    }
     apply.erase(&erased).await?;
     apply.people(opt_outs).await?;
     for records in records.chunks(MOST_SAVED) {

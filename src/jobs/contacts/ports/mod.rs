@@ -62,6 +62,12 @@ pub trait ContactStore: Send + Sync {
     /// brought up to date.
     async fn hold(&self, people: &[HeldPerson]) -> Result<(), Fault>;
 
+    /// Reads the open questions about people without a link.
+    async fn open_questions(&self, range: &StrangerRange) -> Result<Vec<OpenQuestion>, Fault>;
+
+    /// Ends questions that nobody has to answer any more.
+    async fn settle(&self, questions: &[OpenQuestion]) -> Result<(), Fault>;
+
     /// Returns those addresses whose person asked to be forgotten.
     async fn suppressed(&self, emails: &[Email]) -> Result<Vec<Email>, Fault>;
 
@@ -107,9 +113,27 @@ impl HeldPerson {
         match (&self.contact, &self.subscriber) {
             (Some(contact), _) => contact.to_string(),
             (None, Some(subscriber)) => format!("b:{subscriber}"),
-            (None, None) => String::new(),
+            (None, None) => "b:".to_owned(),
         }
     }
+}
+
+/// A range of people without a link.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StrangerRange {
+    /// Subscribers by their ids.
+    Subscribers(IdRange),
+    /// Rows by their keys: those after the first key, up to the second one.
+    Rows(Option<ContactId>, Option<ContactId>),
+}
+
+/// An open question.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenQuestion {
+    /// The name of the person in `sync_conflicts`.
+    pub person: String,
+    /// The subject.
+    pub subject: String,
 }
 
 /// A person who asked to be forgotten.

@@ -78,23 +78,33 @@ async fn within_day(
     if request.dry_run {
         return leased(sides, request, emails).await.map(|out| report(request, out));
     }
-    let most = u32::try_from(sides.limits.per_day).unwrap_or(u32::MAX);
-    let day = people_a_day(most);
-    let count = u32::try_from(emails.len()).unwrap_or(u32::MAX);
-    if guards.quotas.take(&day, count).await?.is_some() {
-        let reason = format!("the {most} people of a day are used up");
-        let out = emails.into_iter().map(|email| (email.clone(), skipped(email, None, &reason)));
-        return Ok(SmartReport { ok: false, ..report(request, out.collect()) });
-    }
     let names: Vec<String> = emails.iter().map(Email::to_string).collect();
     let held = guards.leases.hold(&request.run, &names, request.budget + LEASE_RESERVE).await?;
     let (ours, others): (Vec<Email>, Vec<Email>) =
         emails.into_iter().partition(|email| held.iter().any(|name| name == email.as_str()));
-    let synced = leased(sides, request, ours).await;
+    let synced = of_the_day(sides, guards, request, ours).await;
     guards.leases.release(&request.run, &held).await?;
-    let mut out = synced?;
+    let (mut out, is_day_over) = synced?;
     out.extend(others.into_iter().map(|email| (email.clone(), skipped(email, None, IN_PROGRESS))));
-    Ok(report(request, out))
+    let report = report(request, out);
+    Ok(SmartReport { ok: report.ok && !is_day_over, ..report })
+}
+
+/// Syncs people whom no other sync holds, if the day has enough left. Says whether it has not.
+async fn of_the_day(
+    sides: &ContactSides<'_>,
+    guards: Guards<'_>,
+    request: &SmartRequest,
+    emails: Vec<Email>,
+) -> Result<(BTreeMap<Email, SmartOutcome>, bool), Fault> {
+    let most = u32::try_from(sides.limits.per_day).unwrap_or(u32::MAX);
+    let count = u32::try_from(emails.len()).unwrap_or(u32::MAX);
+    if count > 0 && guards.quotas.take(&people_a_day(most), count).await?.is_some() {
+        let reason = format!("the {most} people of a day are used up");
+        let out = emails.into_iter().map(|email| (email.clone(), skipped(email, None, &reason)));
+        return Ok((out.collect(), true));
+    }
+    Ok((leased(sides, request, emails).await?, false))
 }
 
 /// The outcomes in the order that was asked for.
@@ -231,6 +241,7 @@ fn is_of(person: &NamedPerson, change: &Change) -> bool {
         Change::Create(row) => has_row(&row.id),
         Change::Import(subscriber) => is_there(&subscriber.id),
         Change::Erase(erased) => has_row(&erased.contact),
+        Change::Settle(_) => false,
         Change::Hold(held) => {
             held.contact.as_ref().is_some_and(has_row)
                 || held.subscriber.as_ref().is_some_and(is_there)

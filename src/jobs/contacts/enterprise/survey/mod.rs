@@ -15,12 +15,15 @@ use super::change::{Change, PersonChange, Rules};
 use super::cursor::Place;
 use crate::engine::model::contacts::conflict::{Conflict, ConflictKind};
 use crate::engine::model::contacts::contact::{Contact, ContactId};
+use crate::engine::model::contacts::direction::SyncDirection;
 use crate::engine::model::contacts::email::Email;
 use crate::engine::model::contacts::mapping::ImportPolicy;
 use crate::engine::model::contacts::subscriber::{MailerLiteId, Subscriber};
 use crate::jobs::contacts::paced::{PacedList, Stop};
 use crate::jobs::contacts::plan::pairing::{PageKnowledge, Pairing, address, pair};
-use crate::jobs::contacts::ports::{IdRange, Link, SubscriberName, UnreadableSubscriber};
+use crate::jobs::contacts::ports::{
+    IdRange, Link, StrangerRange, SubscriberName, UnreadableSubscriber,
+};
 use crate::jobs::contacts::sides::ContactSides;
 
 pub use questions::unreadable;
@@ -120,7 +123,21 @@ impl Survey<'_> {
         }
         self.confirm(missing, &mut surveyed).await?;
         self.keep_addresses_apart(&mut surveyed.changes).await?;
+        self.settle(StrangerRange::Subscribers(range), &mut surveyed).await?;
         Ok(surveyed)
+    }
+
+    /// Ends the open questions about people of a page without a link whom no change is about. A
+    /// sync of one direction does not see all changes.
+    async fn settle(&self, range: StrangerRange, page: &mut SurveyedPage) -> Result<(), Stop> {
+        if self.rules.direction != SyncDirection::Both {
+            return Ok(());
+        }
+        let asked: HashSet<String> = page.changes.iter().filter_map(Change::stranger).collect();
+        let open = self.sides.store.open_questions(&range).await?.into_iter();
+        let settled = open.filter(|question| !asked.contains(&question.person));
+        page.changes.extend(settled.map(Change::Settle));
+        Ok(())
     }
 
     /// Pairs subscribers with the rows of links, or of addresses.

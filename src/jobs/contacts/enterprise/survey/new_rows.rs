@@ -12,7 +12,7 @@ use crate::engine::model::contacts::email::Email;
 use crate::engine::model::contacts::subscriber::MailerLiteId;
 use crate::jobs::contacts::paced::Stop;
 use crate::jobs::contacts::plan::pairing::{Pairing, address};
-use crate::jobs::contacts::ports::{Found, SubscriberName};
+use crate::jobs::contacts::ports::{Found, StrangerRange, SubscriberName};
 
 /// The rows that are read at once.
 const NEW_ROWS: u32 = 500;
@@ -30,10 +30,16 @@ impl Survey<'_> {
         let last = rows.last().map(|row| row.id.clone());
         let mut page = SurveyedPage {
             people: rows.len() as u64,
-            next: (!is_last).then_some(Place { is_at_rows: true, row: last, ..Place::default() }),
+            next: (!is_last).then_some(Place {
+                is_at_rows: true,
+                row: last.clone(),
+                ..Place::default()
+            }),
             ..SurveyedPage::default()
         };
+        let until = last.filter(|_| !is_last);
         self.add_new(rows, paired, &mut page).await?;
+        self.settle(StrangerRange::Rows(place.row.clone(), until), &mut page).await?;
         Ok(page)
     }
 
