@@ -286,8 +286,9 @@ pub trait CopyStore: Send + Sync {
         state: Option<NoticeState>,
     ) -> Result<bool, Fault>;
 
-    /// Counts the other sessions of peers that pull whose parts are here.
-    async fn other_spools(&self, session: &SessionId) -> Result<u64, Fault>;
+    /// Counts the other sessions of peers that pull whose parts are here. Where they are too many,
+    /// interrupted ones lose theirs first, those that were untouched for longest before others.
+    async fn other_spools(&self, session: &SessionId, too_many: u64) -> Result<u64, Fault>;
 
     /// Drops the spools of sessions that are over, or that nobody has touched for a day.
     async fn sweep(&self) -> Result<(), Fault>;

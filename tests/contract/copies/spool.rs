@@ -127,8 +127,42 @@ async fn the_spools_of_peers_that_pull_are_counted() {
             }
             ids.push(held.session);
         }
-        assert_eq!(store.other_spools(&ids[4]).await.unwrap(), 2, "{name}");
-        assert_eq!(store.other_spools(&ids[0]).await.unwrap(), 1, "{name}: the other one");
+        assert_eq!(store.other_spools(&ids[4], 8).await.unwrap(), 2, "{name}");
+        assert_eq!(store.other_spools(&ids[0], 8).await.unwrap(), 1, "{name}: the other one");
+    }
+}
+
+#[tokio::test]
+async fn interrupted_sessions_make_room_for_spools_the_longest_untouched_first() {
+    for deployment in all().await {
+        let (store, name) = (&deployment.store, &deployment.name);
+        let new = NewSession { role: Role::Peer, direction: Direction::Pull, ..session(9) };
+        for number in 1..=4 {
+            let session = NewSession { id: session(number).id, ..new.clone() };
+            store.open(&session).await.unwrap();
+            let held = SessionLease { session: session.id, holder: "first".to_owned() };
+            store.begin_export(&held.session, "e").await.unwrap();
+            deployment.put(&held, "e", 0, b"part").await;
+            if number > 1 {
+                let interrupted = format!(
+                    "update full_sync_sessions set lease_until = null, \
+                     updated_at = clock_timestamp() - {number} * interval '1 minute' \
+                     where session_id = '{}'",
+                    held.session
+                );
+                deployment.sql(&interrupted).await;
+            }
+        }
+        let has_spool = async |number| {
+            let parts = store.parts(&session(number).id).await.unwrap();
+            !parts.is_empty()
+        };
+        assert_eq!(store.other_spools(&new.id, 5).await.unwrap(), 4, "{name}: there is room");
+        assert_eq!(store.other_spools(&new.id, 3).await.unwrap(), 2, "{name}: two are too many");
+        let kept = [has_spool(1).await, has_spool(2).await, has_spool(3).await, has_spool(4).await];
+        assert_eq!(kept, [true, true, false, false], "{name}");
+        assert_eq!(store.other_spools(&new.id, 1).await.unwrap(), 1, "{name}: one is at work");
+        assert!(has_spool(1).await, "{name}");
     }
 }
 

@@ -294,7 +294,7 @@ impl CopyStore for Double {
         unreachable!("{UNUSED}")
     }
 
-    async fn other_spools(&self, _: &SessionId) -> Result<u64, Fault> {
+    async fn other_spools(&self, _: &SessionId, _: u64) -> Result<u64, Fault> {
         unreachable!("{UNUSED}")
     }
 

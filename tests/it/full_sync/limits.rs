@@ -180,6 +180,9 @@ async fn peers_that_pull_fill_no_disk_with_copies() {
         both.there.own.export(&id, &[docs()]).await.expect("it is exported");
     }
     let id = answered(&both.there, &both).await;
+    let at_work =
+        "update full_sync_sessions set lease_until = clock_timestamp() + interval '1 hour'";
+    both.there.sql(at_work).await;
     let fault = both.there.own.export(&id, &[docs()]).await.expect_err("one too many");
     assert_eq!(fault.code, FaultCode::NoRoom, "{fault}");
     assert!(fault.hint.contains("full-sync cancel"), "{}", fault.hint);
@@ -189,6 +192,29 @@ async fn peers_that_pull_fill_no_disk_with_copies() {
     let first = SessionId::parse(&first).expect("an id");
     both.there.own.cancel(&first).await.expect("it is ended");
     both.there.own.export(&id, &[docs()]).await.expect("there is room again");
+}
+
+/// 1. The peer has exported when its driver is cut, and eight others export after that.
+/// 2. The ninth takes the place of the session that was interrupted.
+/// 3. Whoever resumes that one has the tables exported again.
+#[tokio::test]
+async fn an_interrupted_session_blocks_no_other_and_is_resumed_with_a_new_export() {
+    let both = filled().await;
+    both.here.sql("alter table docs add constraint none check (id < 0)").await;
+    let interrupted = both.session(Direction::Pull, CopyOptions::default());
+    let fault = both.drive(&interrupted).await.expect_err("every row is refused");
+    assert_eq!(fault.code, FaultCode::RowsRefused);
+    both.there.own.clear_stuck().await.expect("it is free");
+    for _ in 0..8 {
+        let id = answered(&both.there, &both).await;
+        both.there.own.export(&id, &[docs()]).await.expect("it takes the place");
+    }
+    let parts = both.there.own.standing(&interrupted.id).await.expect("it is known").parts;
+    assert!(parts.is_empty(), "{parts:?}");
+    both.here.sql("alter table docs drop constraint none; truncate full_sync_parts").await;
+    both.there.own.clear_stuck().await.expect("the others are free");
+    both.drive(&interrupted).await.expect("it is exported again");
+    both.assert_equal(&["docs"]).await;
 }
 
 /// 1. The target has a few rows when its disk is full, or it has become a standby.

@@ -138,15 +138,29 @@ pub fn reading_manifest(schema: &str, session: &SessionId) -> Statement {
     Statement::rows(text, [session.as_str().into()])
 }
 
-/// The statement that counts the other sessions of peers that pull whose parts are here.
-pub fn counting_others(schema: &str, session: &SessionId) -> Statement {
+/// The statement that counts the other sessions of peers that pull whose parts are here. Where they
+/// are too many, it drops the parts of as many interrupted ones as are too many. Whoever resumes
+/// such a session exports again.
+pub fn thinning(schema: &str, session: &SessionId, too_many: u64) -> Statement {
     let text = format!(
-        "select count(*) from {schema}.full_sync_sessions as s where role = $2 and direction = $3 \
-             and session_id <> $1 and exists (select from {schema}.full_sync_parts as p \
-                 where p.session_id = s.session_id)",
+        "with spools as (select session_id, updated_at, \
+             status = 'running' and coalesce(lease_until > clock_timestamp(), false) as is_held \
+             from {schema}.full_sync_sessions as s where role = $2 and direction = $3 \
+                 and session_id <> $1 and exists (select from {schema}.full_sync_parts as p \
+                     where p.session_id = s.session_id)), \
+         dropped as (select session_id from spools where not is_held order by updated_at \
+             limit (select greatest(count(*) - $4 + 1, 0) from spools)), \
+         deleted as (delete from {schema}.full_sync_parts \
+             where session_id in (select session_id from dropped)) \
+         select (select count(*) from spools) - (select count(*) from dropped)",
         schema = sql::ident(schema)
     );
-    let values = [session.as_str().into(), Role::Peer.name().into(), Direction::Pull.name().into()];
+    let values = [
+        session.as_str().into(),
+        Role::Peer.name().into(),
+        Direction::Pull.name().into(),
+        i64::try_from(too_many).unwrap_or(i64::MAX).into(),
+    ];
     Statement::rows(text, values)
 }
 

@@ -273,10 +273,12 @@ impl CopyStore for PostgresCopies {
         self.run(Purpose::Write, [notifying], |[rows]| Ok(!rows.is_empty())).await
     }
 
-    async fn other_spools(&self, session: &SessionId) -> Result<u64, Fault> {
-        let count = |row: &Row| Ok(row.get::<i64>(0).unsigned_abs());
-        let counted = self.look(spool::counting_others(&self.schema, session), count).await?;
-        Ok(counted.into_iter().sum())
+    async fn other_spools(&self, session: &SessionId, too_many: u64) -> Result<u64, Fault> {
+        let thinning = spool::thinning(&self.schema, session, too_many);
+        let count = |[rows]: &[Vec<Row>; 1]| {
+            Ok(rows.first().map_or(0, |row| row.get::<i64>(0).unsigned_abs()))
+        };
+        self.run(Purpose::Write, [thinning], count).await
     }
 
     async fn sweep(&self) -> Result<(), Fault> {

@@ -13,20 +13,20 @@ use crate::engine::model::table::TableName;
 use crate::jobs::full_sync::estimate;
 use crate::jobs::full_sync::ports::Deployment as _;
 
-/// The most sessions of peers that pull whose spools are kept. Those of calls that were cut stay
-/// for a day, and each may be as large as all tables.
+/// The most sessions of peers that pull whose spools are kept: each may be as large as all tables.
 const MOST_SPOOLS: u64 = 8;
 
 impl OwnDeployment {
-    /// Refuses one more spool for peers than are kept.
+    /// Refuses one more spool for peers than are kept, if each of them is worked at. A session that
+    /// was interrupted loses its spool instead: it must block nobody.
     pub(super) async fn check_spools(&self, session: &NewSession) -> Result<(), Fault> {
         let is_of_peer = session.role == Role::Peer;
-        if !is_of_peer || self.store.other_spools(&session.id).await? < MOST_SPOOLS {
+        if !is_of_peer || self.store.other_spools(&session.id, MOST_SPOOLS).await? < MOST_SPOOLS {
             return Ok(());
         }
-        let message = format!("{MOST_SPOOLS} other full syncs of peers have their copies here");
-        let hint = "end one with `syncline full-sync cancel`, on either side; copies that nobody \
-                    has touched for a day are dropped";
+        let message = format!("{MOST_SPOOLS} other full syncs of peers are at work here");
+        let hint = "wait until one of them is over, or end one with `syncline full-sync cancel`, on \
+                    either side";
         Err(Fault::new(Step::Ask, FaultCode::NoRoom, message, hint))
     }
 
