@@ -10,6 +10,7 @@ use axum::extract::{Query, State};
 use axum::http::{self, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::answer::Answer;
 use super::auth::Caller;
@@ -18,7 +19,7 @@ use super::continuation::Continuation;
 use super::door::Door;
 use super::sync::budget;
 use crate::edge::calling::{self, FullSyncRequest};
-use crate::edge::full_sync::object;
+use crate::edge::full_sync::{object, price};
 use crate::engine::model::budget::Budget;
 use crate::engine::model::delivery::Chain;
 use crate::engine::model::fault::Fault;
@@ -121,7 +122,7 @@ async fn begin(door: &Arc<Door>, call: &Call) -> Result<Response, Fault> {
         let chain = Chain::new(run.as_str());
         return run_slice(app, call, Caller::Person, &session, &chain, &run).await;
     }
-    let shown = object(&app.own_deployment()?.session(&session.id).await?);
+    let shown = started(&app.own_deployment()?.session(&session.id).await?);
     let door = Arc::clone(door);
     tokio::spawn(async move {
         if let Err(fault) = run_until(&door.app, &session, &Budget::UNLIMITED, Caller::Person).await
@@ -131,6 +132,15 @@ async fn begin(door: &Arc<Door>, call: &Call) -> Result<Response, Fault> {
         }
     });
     Ok((StatusCode::ACCEPTED, Json(shown)).into_response())
+}
+
+/// A session for whoever has started it, with the promise that it gives up.
+fn started(session: &Session) -> Value {
+    let mut shown = object(session);
+    if let Some(price) = price(&session.new) {
+        shown["note"] = price.into();
+    }
+    shown
 }
 
 /// The session that a person asks for, with its record. A new one is planned first, so that the
@@ -218,7 +228,7 @@ async fn run_slice(
             Err(stalled) => Continuation::Failed(no_time().caused_by(stalled)),
         },
     };
-    Ok(Answer::full_sync(object(&after), run, &continuation))
+    Ok(Answer::full_sync(started(&after), run, &continuation))
 }
 
 /// Drives a session until it is completed or the budget ends. Work that has not ended by then is

@@ -33,6 +33,20 @@ async fn a_person_starts_a_full_sync_and_sees_how_it_ends() {
 }
 
 #[tokio::test]
+async fn whoever_starts_a_full_sync_table_by_table_is_told_what_that_gives_up() {
+    let doors = Doors::open().await;
+    for (per_table, is_told) in [(false, false), (true, true)] {
+        let options = json!({"per_table": per_table});
+        let start = json!({"peer": "there", "direction": "pull", "options": options});
+        let (status, started) = doors.call("POST", "", start).await;
+        assert_eq!(status, 202, "{started}");
+        let note = started["note"].as_str().unwrap_or_default();
+        assert_eq!(note.contains("those before it stay saved"), is_told, "{started}");
+        doors.until_completed(started["session"].as_str().expect("an id")).await;
+    }
+}
+
+#[tokio::test]
 async fn a_session_that_nobody_works_at_is_resumed() {
     let doors = Doors::open().await;
     let id = doors.opened().await;

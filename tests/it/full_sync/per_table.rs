@@ -8,6 +8,7 @@ use syncline::jobs::full_sync::{FullSync, SliceOutcome};
 use super::deployments::Deployments;
 use super::limits::{drive_for, restored_in};
 use super::records::{Flaw, Unreliable};
+use super::terminal::{DOCS, Two};
 
 const SCHEMA: &str = "create table a (id int primary key); create table b (id int primary key);";
 const FILLED: &str = "insert into a select generate_series(1, 100); \
@@ -80,4 +81,19 @@ async fn a_push_whose_call_is_cut_goes_on_behind_the_tables_that_the_peer_has_sa
     let driven = job.run(&Budget::UNLIMITED).await.expect("the second restore goes on");
     assert!(matches!(driven, SliceOutcome::Done(_)), "{driven:?}");
     both.assert_equal(&["a", "b"]).await;
+}
+
+#[tokio::test]
+async fn a_plan_and_a_start_table_by_table_say_what_that_gives_up() {
+    let two = Two::with(DOCS, &[]).await;
+    two.both.there.sql("insert into docs values (1, 'a')").await;
+    let price = "those before it stay saved";
+    let (_, plan, _) = two.run(&["plan", "pull", "there"]).await;
+    assert!(!plan.contains(price), "{plan}");
+    let (code, plan, _) = two.run(&["plan", "pull", "there", "--per-table"]).await;
+    assert!(code == 0 && plan.contains(price), "{plan}");
+    let (code, plan, _) = two.run(&["plan", "pull", "there", "--per-table", "--json"]).await;
+    assert!(code == 0 && plan.contains(price), "{plan}");
+    let (code, _, errors) = two.run(&["pull", "there", "--per-table"]).await;
+    assert!(code == 0 && errors.starts_with("Table by table"), "{errors}");
 }

@@ -13,15 +13,15 @@ use crate::world::folder::Folder;
 use crate::world::killable::Killable;
 use crate::world::qstash::receiver::Receiver;
 
-const DOCS: &str = "create table docs (id int primary key, body text)";
+pub const DOCS: &str = "create table docs (id int primary key, body text)";
 
 const FILLED: &str = "\
     insert into docs select m, string_agg(md5((m * 7919 + n)::text), '') \
     from generate_series(1, 300) as m, generate_series(1, 3000) as n group by m";
 
 /// The terminal of one deployment, and the function of the other one.
-struct Two {
-    both: Deployments,
+pub struct Two {
+    pub both: Deployments,
     peer: Killable,
     /// Added to SYNC_PEERS.
     more_peers: String,
@@ -38,7 +38,7 @@ pub fn settings(database: &str) -> BTreeMap<String, String> {
 }
 
 impl Two {
-    async fn with(schema: &str, more: &[(&str, &str)]) -> Self {
+    pub async fn with(schema: &str, more: &[(&str, &str)]) -> Self {
         let both = Deployments::with(schema).await;
         let peer = Killable::start(&settings(&both.there.database.url), more);
         Self { both, peer, more_peers: String::new() }
@@ -55,7 +55,7 @@ impl Two {
     }
 
     /// Runs a command to its end: exit code, stdout, stderr.
-    async fn run(&self, arguments: &[&str]) -> (i32, String, String) {
+    pub async fn run(&self, arguments: &[&str]) -> (i32, String, String) {
         let mut command = tokio::process::Command::from(self.command(arguments));
         let output = command.output().await.expect("it runs");
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::bars::Bars;
 use super::records;
 use crate::edge::cli::terminal::output::{self, Exit};
+use crate::edge::full_sync::price;
 use crate::edge::text::{counted, megabytes};
 use crate::engine::model::budget::Budget;
 use crate::engine::model::fault::Fault;
@@ -51,10 +52,6 @@ enum MethodArgument {
     Copy,
     Records,
 }
-
-/// The price of a full sync that goes record by record.
-const RECORD_BY_RECORD: &str = "Record by record: each batch of rows is saved by itself. The rows \
-    are not of one moment, and those that are saved stay saved however it ends.";
 
 impl StartArguments {
     fn session(&self, direction: Direction) -> Result<NewSession, Fault> {
@@ -124,7 +121,8 @@ pub async fn plan(
                 "bytes": bytes(&shape.table),
             })
         });
-        let notes = plan.notes.iter().map(ToString::to_string);
+        let price = price(&session).into_iter().map(str::to_owned);
+        let notes = price.chain(plan.notes.iter().map(ToString::to_string));
         let room = plan.lack_of_room.iter().map(|fault| fault.message.clone());
         let notes: Vec<String> = notes.chain(room).collect();
         output::print_json(&serde_json::json!({
@@ -148,8 +146,8 @@ pub async fn plan(
             megabytes(in_all),
             counted(plan.shapes.len() as u64, "table")
         );
-        if session.method == Method::Records {
-            println!("{RECORD_BY_RECORD}");
+        if let Some(price) = price(&session) {
+            println!("{price}");
         }
         match plan.time {
             Some(time) => println!("That takes about {}, as the last time.", minutes(time)),
@@ -174,8 +172,8 @@ pub async fn start(
     arguments: &StartArguments,
 ) -> Result<Exit, Fault> {
     let session = arguments.session(direction)?;
-    if session.method == Method::Records {
-        eprintln!("{RECORD_BY_RECORD}");
+    if let Some(price) = price(&session) {
+        eprintln!("{price}");
     }
     go_on(app, &session, arguments.json).await
 }
