@@ -9,7 +9,7 @@ use super::ports::Description;
 use crate::engine::model::fault::{Fault, Step};
 use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::manifest::FRAME_BYTES;
-use crate::engine::model::session::{Method, NewSession, Phase, Session, SessionState};
+use crate::engine::model::session::{Method, NewSession, Phase, Progress, Session, SessionState};
 use crate::engine::model::shape::Shape;
 use crate::engine::model::table::TableName;
 
@@ -144,6 +144,35 @@ const MAKE_ROOM: &str = "make room there, copy fewer tables, or set SYNC_SIZE_LI
 
 fn megabytes(bytes: u64) -> String {
     format!("{:.1} MB", bytes as f64 / 1e6)
+}
+
+/// The time until the end of the phase that is at work; none while its bytes or its speed are not
+/// known.
+pub fn left_of_phase(Progress { bytes, bytes_total, speed, .. }: &Progress) -> Option<Duration> {
+    let rest = bytes_total.checked_sub(*bytes).filter(|_| *bytes_total > 0 && *speed > 0)?;
+    Some(Duration::from_secs(rest.div_ceil(*speed)))
+}
+
+/// The time until the end of a session: the rest of its phase, and the later phases as in the last
+/// session that was like it; none if there was none.
+pub fn left_of_session(session: &Session, sessions: &[Session]) -> Option<Duration> {
+    let NewSession { direction, peer, method, options, .. } = &session.new;
+    let alike = |other: &&Session| {
+        other.new.direction == *direction && other.new.peer == *peer && other.new.method == *method
+    };
+    let later =
+        |phase: &&Phase| **phase > session.phase && (**phase != Phase::Verify || options.verify);
+    let later: Vec<Phase> = match method {
+        Method::Copy => Phase::ALL.iter().filter(later).copied().collect(),
+        Method::Records => Vec::new(),
+    };
+    let rest = left_of_phase(&session.progress)?;
+    if later.is_empty() {
+        return Some(rest);
+    }
+    let Progress { rows_total: rows, bytes_total: bytes, .. } = session.progress;
+    let later = Pace::of(sessions.iter().filter(alike), &later).latest(Amount { rows, bytes })?;
+    Some(rest + later)
 }
 
 /// A time as people say it: seconds below two minutes.

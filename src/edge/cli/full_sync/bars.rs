@@ -66,7 +66,8 @@ fn share(phase: Phase, progress: &Progress) -> (u64, u64) {
     }
 }
 
-fn text(phase: Phase, progress: &Progress, elapsed: Duration) -> String {
+/// The progress of a phase: the amount that is done, its speed and the time that is left of it.
+pub fn text(phase: Phase, progress: &Progress, elapsed: Duration) -> String {
     let Progress { bytes, rows, speed, bytes_total, rows_total: _ } = *progress;
     let mut text = match phase {
         Phase::Backup => format!("{}, {}", counted(rows, "row"), megabytes(bytes)),

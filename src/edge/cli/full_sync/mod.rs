@@ -12,7 +12,7 @@ use super::terminal::app::open_or_print;
 use super::terminal::output::{self, Exit};
 use crate::engine::model::fault::Fault;
 use crate::engine::model::fault_code::FaultCode;
-use crate::engine::model::session::{Direction, SessionId};
+use crate::engine::model::session::{Direction, SessionId, SessionState};
 use crate::jobs::full_sync::OwnDeployment;
 use crate::wiring::App;
 
@@ -136,7 +136,12 @@ async fn command(app: &App, command: &Command) -> Result<Exit, Fault> {
                 Some(text) => find(own, text).await?,
                 None => newest(own).await?,
             };
-            records::session(&own.session(&session).await?, arguments.json)
+            let session = own.session(&session).await?;
+            let exit = records::session(&session, arguments.json)?;
+            if session.state == SessionState::Running && !arguments.json {
+                print!("{}", records::progress(&session, &own.sessions().await?));
+            }
+            Ok(exit)
         }
         Command::List(arguments) => records::list(own, arguments.json).await,
         Command::Resume(arguments) => {

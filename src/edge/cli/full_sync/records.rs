@@ -1,13 +1,17 @@
 //! The sessions of this deployment, as text and as JSON.
 
+use std::time::Duration;
+
 use serde_json::Value;
 
+use super::bars;
 use crate::edge::cli::terminal::output::{self, Exit};
 use crate::edge::full_sync::object;
 use crate::edge::text::{counted, timestamp};
 use crate::engine::model::fault::Fault;
 use crate::engine::model::session::{RejectedCopyRow, Restored, Session, SessionState};
 use crate::jobs::full_sync::OwnDeployment;
+use crate::jobs::full_sync::estimate::{left_of_session, minutes};
 
 /// Prints the sessions, the newest first.
 pub async fn list(own: &OwnDeployment, json: bool) -> Result<Exit, Fault> {
@@ -80,6 +84,16 @@ fn text(session: &Session) -> String {
     }
     text.push_str(&rejected_rows(session));
     text
+}
+
+/// The progress of a session that is running, and the time that is left as far as it is known.
+pub fn progress(session: &Session, sessions: &[Session]) -> String {
+    let phase = bars::text(session.phase, &session.progress, Duration::ZERO);
+    let left = match left_of_session(session, sessions) {
+        Some(left) => format!("about {} until all is done", minutes(left)),
+        None => "the time until all is done is not known".to_owned(),
+    };
+    format!("In phase {}: {phase}; {left}.\n", session.phase.name())
 }
 
 /// The rows that the target refused, a line each.
