@@ -130,8 +130,11 @@ impl PeerError {
             ),
             Self::Body(BadBody::TooLarge) => (
                 FaultCode::TooLarge,
-                format!("The tables are too many for one call to or from the peer {peer}"),
-                "copy fewer tables at once, with --table".to_owned(),
+                format!(
+                    "What describes the tables, or the list of a copy's frames, is larger than one \
+                     call to or from the peer {peer} carries"
+                ),
+                "copy fewer tables at once with --table, or fewer rows with --where".to_owned(),
             ),
             Self::Unreadable | Self::Body(BadBody::Unreadable) => (
                 FaultCode::PeerVersion,

@@ -16,6 +16,7 @@ use crate::engine::model::facts::Facts;
 use crate::engine::model::fault::{Fault, Step};
 use crate::engine::model::fault_code::FaultCode;
 use crate::engine::model::manifest::{Compression, CopiedTable, Frame, Manifest, PROTOCOL, Sha};
+use crate::engine::model::packed;
 use crate::engine::model::page::Encoding;
 use crate::engine::model::session::{CopyOptions, Phase, SessionId};
 use crate::engine::model::table::TableName;
@@ -23,6 +24,9 @@ use crate::engine::ports::Clock;
 use crate::engine::ports::export::{
     Consistency, ExportSide, Format, Output, Part, PartColumn, Pass, Snapshot,
 };
+
+/// The parts after which the size of the manifest is looked at: two gigabytes of them.
+const PARTS_BETWEEN_LOOKS: usize = 1024;
 
 /// The most attempts: with a table that changes all the time there would be no end.
 const MOST_ATTEMPTS: u32 = 3;
@@ -119,6 +123,7 @@ impl CopyExport<'_> {
             keyless,
         };
         let bytes = Bytes::from(manifest.to_bytes());
+        check_size(bytes.clone())?;
         self.store.put_manifest(session, &export, &Sha::of(&bytes), &bytes).await
     }
 }
@@ -217,6 +222,10 @@ impl SpoolOutput<'_> {
             PutPart::Saved => self.parts.push(sha),
             PutPart::Other | PutPart::OtherExport => return Err(another_export()),
         }
+        if self.parts.len().is_multiple_of(PARTS_BETWEEN_LOOKS) {
+            let lists = (self.writer.frames(), &self.parts);
+            check_size(serde_json::to_vec(&lists).expect("the lists are JSON"))?;
+        }
         Ok(())
     }
 }
@@ -251,8 +260,47 @@ impl Output for SpoolOutput<'_> {
     }
 }
 
+/// Refuses a manifest that no call carries. It lists all frames and parts: so it is looked at while
+/// they are written, since the rest of a copy that is too large would be read in vain.
+fn check_size(manifest: impl Into<Bytes>) -> Result<(), Fault> {
+    packed::pack(manifest).map(drop).map_err(|bad| {
+        let message = "The copy has so many rows that its manifest, the list of its frames and \
+                       parts, is larger than one call carries";
+        let hint = "copy fewer tables at once with --table, or fewer rows with --where; where one \
+                    place reaches both databases, `syncline run` has no such limit";
+        Fault::new(Step::Read, FaultCode::TooLarge, message, hint).caused_by(bad)
+    })
+}
+
 fn another_export() -> Fault {
     let message = "Another process exports into the spool of this full sync";
     let hint = "nothing to do: that process goes on with it";
     Fault::new(Step::State, FaultCode::LeaseLost, message, hint)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::model::manifest::RowsDigest;
+
+    #[test]
+    fn a_manifest_that_no_call_carries_is_refused_with_the_way_out() {
+        let frame = |number: u32| Frame {
+            table: 0,
+            bytes: 1 << 20,
+            raw_bytes: 4 << 20,
+            rows: 1,
+            sha: Sha::of(&number.to_le_bytes()),
+            digest: RowsDigest::default(),
+        };
+        let checked = |count: u32| {
+            let frames: Vec<Frame> = (0..count).map(frame).collect();
+            check_size(serde_json::to_vec(&frames).expect("JSON"))
+        };
+        // 40 gigabytes of rows.
+        assert!(checked(10_000).is_ok());
+        let fault = checked(120_000).expect_err("it is too large");
+        assert_eq!(fault.code, FaultCode::TooLarge);
+        assert!(fault.message.contains("manifest") && fault.hint.contains("--where"), "{fault}");
+    }
 }

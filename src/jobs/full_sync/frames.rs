@@ -55,6 +55,11 @@ impl FrameWriter {
         (self.table, self.encoding) = (table, encoding);
     }
 
+    /// The frames that are closed so far.
+    pub fn frames(&self) -> &[Frame] {
+        &self.frames
+    }
+
     /// Adds whole rows.
     pub async fn write(&mut self, rows: &[u8]) {
         if self.raw.len() + rows.len() > FRAME_BYTES {
@@ -210,7 +215,7 @@ impl<'a> FrameReader<'a> {
             return Ok(bytes.clone());
         }
         let part = PartName { export: &self.manifest.export, number };
-        // Two parts at once would be 4 MiB more.
+        // Two parts at once would be 2 MiB more.
         self.part = None;
         let bytes = self.store.part(self.session, &part).await?.ok_or_else(lost)?;
         let expected = self.manifest.parts.get(number as usize);

@@ -71,7 +71,7 @@ impl Signer<'_> {
 /// The fault of a body that does not travel.
 pub fn bad_body(bad: BadBody) -> Fault {
     let (code, hint) = match bad {
-        BadBody::TooLarge => (FaultCode::TooLarge, "copy fewer tables at once, with --table"),
+        BadBody::TooLarge => (FaultCode::TooLarge, "copy fewer tables at once with --table"),
         BadBody::Unreadable => {
             (FaultCode::BadAction, "install the same release of Syncline on both deployments")
         }

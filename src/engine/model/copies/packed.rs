@@ -27,7 +27,7 @@ const MAGIC: [u8; 2] = [0x1f, 0x8b];
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadBody {
     /// It is larger than one request or answer may be.
-    #[error("It describes more tables than one call can")]
+    #[error("It is larger than one call carries")]
     TooLarge,
     /// It cannot be unpacked.
     #[error("It cannot be unpacked")]
