@@ -19,8 +19,8 @@ const TIMES: usize = 21;
 /// The number of tables that the first call looks at.
 const TABLES: usize = 10;
 
-const MOST_BYTES: u64 = 8 << 20;
-const READY: Duration = Duration::from_millis(15);
+const MOST_BYTES: u64 = 10 << 20;
+const READY: Duration = Duration::from_millis(5);
 const FIRST_CALL: Duration = Duration::from_millis(40);
 
 const TOKEN: &str = "known-to-this-measurement-alone";
