@@ -27,8 +27,7 @@ use crate::jobs::contacts::plan::limits::{ChangeCounts, exceeded, is_suspicious}
 use crate::jobs::contacts::ports::{ContactCounts, SubscriberName};
 use crate::jobs::contacts::sides::ContactSides;
 
-/// The changes that are kept in memory, of about a kilobyte each. With more, the list is walked
-/// twice.
+/// The changes that are kept in memory, of about 4 KiB each. With more, the list is walked twice.
 const MOST_KEPT: usize = 25_000;
 
 /// The opt-outs that are made before the first page.
