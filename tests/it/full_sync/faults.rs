@@ -243,12 +243,25 @@ async fn a_session_whose_peer_is_gone_is_cancelled_here_unless_the_rows_may_be_s
 }
 
 #[tokio::test]
+async fn a_session_that_is_cancelled_before_its_first_step_never_reaches_the_peer() {
+    let both = filled().await;
+    let session = both.session(Direction::Pull, uncompressed());
+    both.here.own.open(&session).await.expect("it is recorded");
+    both.here.own.cancel(&session.id).await.expect("it is cancelled");
+    let fault = both.drive(&session).await.expect_err("it is over");
+    assert_eq!(fault.code, FaultCode::SessionOver);
+    both.there.own.session(&session.id).await.expect_err("nobody told the peer");
+}
+
+#[tokio::test]
 async fn a_cancelled_session_saves_nothing_and_cannot_be_resumed() {
     let both = filled().await;
     let session = both.session(Direction::Pull, uncompressed());
     let cancel = async {
-        while both.here.own.session(&session.id).await.is_err() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
+        for side in [&both.here, &both.there] {
+            while side.own.session(&session.id).await.is_err() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
         }
         both.here.own.cancel(&session.id).await.expect("it is cancelled");
     };
