@@ -6,14 +6,13 @@ use tokio::runtime::Builder;
 use super::super::product;
 use super::super::report::Report;
 use super::super::world::World;
-use super::{Project, told_calls};
+use super::{GRANTS, Project, told_calls};
 use syncline::engine::model::range::Side;
 use syncline::wiring::App;
 
 const SCHEMA: &str = include_str!("../../../tests/data/journey/schema.sql");
 const ROWS: &str = include_str!("../../../tests/data/journey/rows.sql");
 const CHANGES: &str = include_str!("../../../tests/data/journey/changes.sql");
-const GRANTS: &str = include_str!("../../../tests/data/grants.sql");
 
 /// A rule that the source does not have. One row breaks it.
 const RULE: &str = "alter table profiles add constraint short check (length(name) < 20)";

@@ -49,6 +49,9 @@ const MOST_CALLS: [usize; 2] = [6, 4];
 /// The most memory over an API, where pages are JSON.
 const MOST_MEMORY_MIB: f64 = 64.0;
 
+/// The rights that a project gives the role of its service key.
+const GRANTS: &str = include_str!("../../../tests/data/grants.sql");
+
 /// A database, as the stand-in takes it.
 struct Database {
     url: String,
@@ -191,6 +194,7 @@ impl<'a> Project<'a> {
         let sql = [
             include_str!("../orders.sql"),
             &App::project_sql(side, "public"),
+            GRANTS,
             floor::UPSERT,
             &fill.replace("ROWS", &rows.to_string()),
             "vacuum (freeze, analyze) orders",
