@@ -14,6 +14,7 @@ use super::caller::{Caller, random};
 use super::error::DemoError;
 use crate::demo::Cluster;
 use crate::demo::qstash::LocalQStash;
+use crate::edge::cli::serve::without_delay;
 use crate::edge::http::router;
 use crate::wiring::App;
 
@@ -78,7 +79,9 @@ impl Stage {
         let task = tokio::spawn(async move {
             let stop_signal = async { drop(stopped.await) };
             // Serving never ends in an error: axum retries what it could not accept.
-            let _ = axum::serve(listener, routes).with_graceful_shutdown(stop_signal).await;
+            let _ = axum::serve(without_delay(listener), routes)
+                .with_graceful_shutdown(stop_signal)
+                .await;
         });
         let function = Function { url: url.clone(), stop: Some(stop), task };
         Ok(Self { caller: Caller::new(&url, current, admin_token)?, qstash, function, cluster })

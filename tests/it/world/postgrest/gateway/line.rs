@@ -75,6 +75,8 @@ impl Listener for Lines {
         loop {
             if let Ok((stream, _)) = self.listener.accept().await {
                 self.accepted.fetch_add(1, Ordering::SeqCst);
+                // As PostgREST's server does, whose answers do not wait for acknowledgements.
+                drop(stream.set_nodelay(true));
                 let switch = Switch::default();
                 return (Line { stream, switch: switch.clone() }, switch);
             }
