@@ -53,16 +53,16 @@ impl PeerDeployment {
     }
 
     async fn read<T: DeserializeOwned>(&self, call: &PeerCall) -> Result<T, Fault> {
-        self.parse(&self.send_for_json(call).await?)
+        self.parse(self.send(call, None).await?)
     }
 
-    fn parse<T: DeserializeOwned>(&self, body: &[u8]) -> Result<T, Fault> {
-        let read = serde_json::from_slice(body).map_err(|_| PeerError::Unreadable);
+    /// Reads an answer of JSON, which is packed if it is large.
+    fn parse<T: DeserializeOwned>(&self, body: Bytes) -> Result<T, Fault> {
+        let read = serde_json::from_slice(&self.unpacked(body)?).map_err(|_| PeerError::Unreadable);
         read.map_err(|error| error.into_fault(self.peer()))
     }
 
-    async fn send_for_json(&self, call: &PeerCall) -> Result<Bytes, Fault> {
-        let body = self.send(call, None).await?;
+    fn unpacked(&self, body: Bytes) -> Result<Bytes, Fault> {
         unpack(&body).map_err(|bad| PeerError::from(bad).into_fault(self.peer()))
     }
 
@@ -106,7 +106,7 @@ impl Deployment for PeerDeployment {
     }
 
     async fn manifest(&self, session: &SessionId) -> Result<Bytes, Fault> {
-        self.send_for_json(&PeerCall::Manifest(session.clone())).await
+        self.unpacked(self.send(&PeerCall::Manifest(session.clone()), None).await?)
     }
 
     async fn put_manifest(&self, session: &SessionId, manifest: &Bytes) -> Result<(), Fault> {
@@ -142,7 +142,7 @@ impl Deployment for PeerDeployment {
 
     async fn batch(&self, batch: &BatchAddress, rows: Bytes) -> Result<BatchAnswer, Fault> {
         let body = self.send(&PeerCall::Records(batch.clone()), Some(&rows)).await?;
-        self.parse(&body)
+        self.parse(body)
     }
 
     async fn end_records(&self, end: &RecordsEnd) -> Result<(), Fault> {
