@@ -15,7 +15,7 @@ use syncline::engine::model::table::TableName;
 use syncline::jobs::full_sync::FullSync;
 use syncline::jobs::full_sync::ports::{Deployment, PartName};
 
-use super::deployments::Deployments;
+use super::deployments::{Deployments, peer_at};
 use super::doors::Doors;
 use crate::world::proxy::{Act, Way};
 
@@ -37,13 +37,15 @@ struct Stop {
     bytes: u64,
 }
 
-const STOPS: [Stop; 3] = [
+const STOPS: [Stop; 4] = [
     // The exporting side reads the rows.
     Stop { phase: Phase::Backup, way: Way::ToClient, bytes: 300_000 },
     // The writing side saves the part.
     Stop { phase: Phase::Transfer, way: Way::ToServer, bytes: 300_000 },
     // The writing side has the part, and writes the rows.
     Stop { phase: Phase::Restore, way: Way::ToServer, bytes: 1_400_000 },
+    // The writing side has the rows, and compares them with the copy.
+    Stop { phase: Phase::Verify, way: Way::ToServer, bytes: 2_400_000 },
 ];
 
 /// 1. A connection of one side holds still in the middle of a phase.
@@ -59,15 +61,21 @@ async fn cancel_there(direction: Direction, stop: Stop) {
     let proxy = stopped.put_behind_proxy().await;
     let doors = Doors::of(both).await;
     let both = &doors.both;
-    let session =
-        both.session(direction, CopyOptions { compress: false, ..CopyOptions::default() });
-    let peer = Doors::peer(&doors.there_url);
+    let session = both.session(
+        direction,
+        CopyOptions { compress: false, verify: true, ..CopyOptions::default() },
+    );
+    let peer = peer_at(&doors.there_url);
     let job = FullSync { own: &both.here.own, peer: &peer, session: &session };
     proxy.after(stop.way, stop.bytes, Act::Hold);
     let cancel = async {
         proxy.holds().await;
-        let known = both.here.own.session(&session.id).await.expect("it is known");
-        assert_eq!(known.phase, stop.phase);
+        let phase = async || both.here.own.session(&session.id).await.expect("it is known").phase;
+        // It is recorded with the next renewal of the lease.
+        while phase().await < stop.phase {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        assert_eq!(phase().await, stop.phase);
         both.there.own.cancel(&session.id).await.expect("it is cancelled");
     };
     let budget = Budget::UNLIMITED;
@@ -99,7 +107,7 @@ async fn a_push_that_the_answering_side_cancels_is_over_at_its_driver_in_each_ph
 async fn calls_of_a_session_that_is_over_are_answered_with_its_end() {
     let doors = Doors::open().await;
     let id = doors.opened().await;
-    let peer = Doors::peer(&doors.there_url);
+    let peer = peer_at(&doors.there_url);
     doors.both.there.own.cancel(&id).await.expect("it is cancelled");
     let part = PartName { export: "e", number: 0 };
     let faults = [
@@ -153,7 +161,7 @@ async fn a_second_attempt_of_a_restore_shows_its_own_progress() {
 
 /// The faults of all calls about a session that a peer can make.
 async fn faults(doors: &Doors, session: &NewSession) -> Vec<Option<FaultCode>> {
-    let (id, peer) = (&session.id, Doors::peer(&doors.here_url));
+    let (id, peer) = (&session.id, peer_at(&doors.here_url));
     let part = PartName { export: "e", number: 0 };
     let answers = [
         peer.open(session).await,
@@ -206,7 +214,7 @@ async fn a_peer_has_no_part_in_the_other_direction_of_a_session() {
 async fn tables_of_the_server_are_neither_described_nor_counted_as_saved_for_a_peer() {
     let doors = Doors::open().await;
     let own = &doors.both.here.own;
-    let peer = Doors::peer(&doors.here_url);
+    let peer = peer_at(&doors.here_url);
     let authid = TableName::new("pg_catalog", "pg_authid");
     for side in [Side::Source, Side::Target] {
         let described = peer.describe(side, Some(std::slice::from_ref(&authid))).await;
@@ -229,7 +237,7 @@ async fn a_push_is_completed_by_the_side_that_saves_it_alone() {
     let own = &doors.both.here.own;
     let session = doors.both.session(Direction::Push, CopyOptions::default());
     own.open(&NewSession { role: Role::Peer, ..session.clone() }).await.expect("a record");
-    let peer = Doors::peer(&doors.here_url);
+    let peer = peer_at(&doors.here_url);
     let fault = peer.end(&session.id, SessionState::Completed).await.expect_err("it is under way");
     assert_eq!(fault.code, FaultCode::NotAllowed, "{fault}");
     assert_eq!(doors.state(&session.id).await, SessionState::Running);

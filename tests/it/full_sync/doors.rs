@@ -4,16 +4,14 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use syncline::adapters::peer::PeerDeployment;
 use syncline::edge::calling::FULL_SYNC_PATH;
-use syncline::engine::model::peer::Peer;
 use syncline::engine::model::session::{
     CopyOptions, Direction, NewSession, Role, SessionId, SessionState,
 };
 use syncline::jobs::full_sync::ports::Deployment as _;
 
 use super::deployments::Deployments;
-use super::double::{KEY, keys};
+use super::double::KEY;
 use crate::world::door::{ADMIN_TOKEN, Door, Port, status_and_json};
 
 const SCHEMA: &str = "create table orders (id int primary key, name text)";
@@ -88,10 +86,5 @@ impl Doors {
             }
         };
         tokio::time::timeout(Duration::from_secs(30), completed).await.expect("it is completed")
-    }
-
-    /// The deployment at an address, as the other one calls it.
-    pub fn peer(url: &str) -> PeerDeployment {
-        PeerDeployment::new(Peer::parse(&format!("there={url}")).expect("a peer"), keys(KEY))
     }
 }

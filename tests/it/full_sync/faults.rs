@@ -125,11 +125,13 @@ async fn a_part_that_was_changed_where_it_was_exported_is_not_taken() {
 async fn a_part_may_come_twice_and_no_other_bytes_take_its_place() {
     let both = Deployments::with(DOCS).await;
     let session = both.session(Direction::Push, CopyOptions::default());
-    both.there.own.open(&session).await.expect("a record");
+    let answering = NewSession { role: Role::Peer, ..session.clone() };
+    both.there.own.open(&answering).await.expect("a record");
     both.there.own.store.begin_export(&session.id, "e").await.expect("a spool");
+    let there = both.there.open_door().await;
     let put = async |export, number, bytes: &'static [u8]| {
         let part = PartName { export, number };
-        both.there.own.put_part(&session.id, &part, bytes.into()).await
+        there.peer.put_part(&session.id, &part, bytes.into()).await
     };
     for (number, bytes) in [(1, &b"one"[..]), (0, b"zero"), (1, b"one")] {
         put("e", number, bytes).await.expect("it is saved");
@@ -185,7 +187,8 @@ async fn two_deployments_may_pull_from_each_other_at_once() {
     let both = filled().await;
     both.here.sql("insert into docs values (1000, 'only here')").await;
     let there = both.session(Direction::Pull, uncompressed());
-    let reverse = FullSync { own: &both.there.own, peer: &both.here.own, session: &there };
+    let here = both.here.open_door().await;
+    let reverse = FullSync { own: &both.there.own, peer: &here.peer, session: &there };
     let (one, two) = tokio::join!(both.pull(), reverse.run(&Budget::UNLIMITED));
     one.expect("it is copied here");
     two.expect("it is copied there");
@@ -203,7 +206,8 @@ async fn a_push_that_the_peer_has_saved_is_not_called_cancelled() {
     both.here.sql(running).await;
     let own = &both.here.own;
     let known = own.session(&session.id).await.expect("a record");
-    let untold = own.cancel_everywhere(&known, Ok(&both.there.own)).await;
+    let there = both.there.open_door().await;
+    let untold = own.cancel_everywhere(&known, Ok(&there.peer)).await;
     assert!(untold.expect("the peer answers").is_none());
     let known = own.session(&session.id).await.expect("a record");
     assert_eq!(known.state, SessionState::Completed);

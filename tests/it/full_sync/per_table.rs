@@ -1,9 +1,8 @@
 //! Full syncs in which each table is a transaction of its own.
 
-use syncline::engine::model::budget::Budget;
 use syncline::engine::model::fault_code::FaultCode;
 use syncline::engine::model::session::{CopyOptions, Direction, SessionState};
-use syncline::jobs::full_sync::{FullSync, SliceOutcome};
+use syncline::jobs::full_sync::SliceOutcome;
 
 use super::deployments::Deployments;
 use super::limits::{drive_for, restored_in};
@@ -75,11 +74,10 @@ async fn a_push_whose_call_is_cut_goes_on_behind_the_tables_that_the_peer_has_sa
     both.pull().await.expect("the state tables are there");
     both.there.sql("delete from full_sync_sessions where true").await;
     restored_in(&both.there, 100, 20).await;
-    let peer = Unreliable::new(&both.there.own, Flaw::CutsRestores);
+    let there = both.there.open_door().await;
+    let peer = Unreliable::new(&there.peer, Flaw::CutsRestores);
     let session = both.session(Direction::Push, per_table());
-    let job = FullSync { own: &both.here.own, peer: &peer, session: &session };
-    let driven = job.run(&Budget::UNLIMITED).await.expect("the second restore goes on");
-    assert!(matches!(driven, SliceOutcome::Done(_)), "{driven:?}");
+    both.drive_with(&peer, &session).await.expect("the second restore goes on");
     both.assert_equal(&["a", "b"]).await;
 }
 

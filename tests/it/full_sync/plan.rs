@@ -11,7 +11,8 @@ use super::terminal::{DOCS, Two};
 /// The warnings of a plan.
 async fn warnings(both: &Deployments, direction: Direction) -> Vec<String> {
     let session = both.session(direction, CopyOptions::default());
-    let job = FullSync { own: &both.here.own, peer: &both.there.own, session: &session };
+    let there = both.there.open_door().await;
+    let job = FullSync { own: &both.here.own, peer: &there.peer, session: &session };
     let (plan, _) = job.plan().await.expect("the tables fit");
     let warnings = plan.notes.iter().filter(|note| note.weight == Weight::Warning);
     warnings.map(ToString::to_string).collect()

@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use syncline::adapters::peer::PeerDeployment;
 use syncline::engine::model::budget::Budget;
 use syncline::engine::model::fault::{Fault, Step};
 use syncline::engine::model::fault_code::FaultCode;
@@ -18,7 +19,6 @@ use syncline::engine::model::table::TableName;
 use syncline::jobs::full_sync::ports::{
     Deployment, Description, ExportTable, Finished, Hello, PartName, Standing,
 };
-use syncline::jobs::full_sync::{FullSync, OwnDeployment, SliceOutcome};
 
 use super::deployments::Deployments;
 
@@ -163,10 +163,11 @@ async fn a_row_that_no_call_can_carry_is_rejected_and_the_others_are_saved() {
 async fn an_answer_that_is_lost_counts_no_row_twice_and_none_as_unchanged() {
     let both = filled().await;
     let session = records(&both);
-    let peer = Unreliable::new(&both.there.own, Flaw::LosesEachAnswerOnce);
+    let there = both.there.open_door().await;
+    let peer = Unreliable::new(&there.peer, Flaw::LosesEachAnswerOnce);
     let mut losses = 0;
     let restored = loop {
-        match drive(&both, &peer, &session).await {
+        match both.drive_with(&peer, &session).await {
             Ok(restored) => break restored,
             Err(fault) if fault.code == FaultCode::PeerUnreachable => losses += 1,
             Err(fault) => panic!("{fault}"),
@@ -182,8 +183,9 @@ async fn an_answer_without_a_verdict_for_each_row_is_not_believed() {
     for flaw in [Flaw::LacksAVerdict, Flaw::CountsARowTooMany] {
         let both = filled().await;
         let session = records(&both);
-        let peer = Unreliable::new(&both.there.own, flaw);
-        let fault = drive(&both, &peer, &session).await.expect_err("it is not believed");
+        let there = both.there.open_door().await;
+        let peer = Unreliable::new(&there.peer, flaw);
+        let fault = both.drive_with(&peer, &session).await.expect_err("it is not believed");
         assert_eq!(fault.code, FaultCode::BadCopy, "{fault}");
         let known = both.here.own.session(&session.id).await.expect("a record");
         assert_eq!((known.state, known.progress.rows), (SessionState::Interrupted, 0));
@@ -202,18 +204,6 @@ async fn what_one_transaction_promises_is_not_promised_record_by_record() {
     }
 }
 
-async fn drive(
-    both: &Deployments,
-    peer: &dyn Deployment,
-    session: &NewSession,
-) -> Result<Restored, Fault> {
-    let job = FullSync { own: &both.here.own, peer, session };
-    match job.run(&Budget::UNLIMITED).await? {
-        SliceOutcome::Done(restored) => Ok(restored),
-        SliceOutcome::Continue => panic!("there is no end of the budget"),
-    }
-}
-
 /// A defect of a peer.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Flaw {
@@ -228,22 +218,22 @@ pub enum Flaw {
 
 /// A peer that does what it is asked, and has a defect or an age.
 pub struct Unreliable<'a> {
-    own: &'a OwnDeployment,
+    peer: &'a PeerDeployment,
     flaw: Flaw,
     /// The batch whose answer was lost last.
     lost: Mutex<Option<u64>>,
 }
 
 impl<'a> Unreliable<'a> {
-    pub fn new(own: &'a OwnDeployment, flaw: Flaw) -> Self {
-        Self { own, flaw, lost: Mutex::default() }
+    pub fn new(peer: &'a PeerDeployment, flaw: Flaw) -> Self {
+        Self { peer, flaw, lost: Mutex::default() }
     }
 }
 
 #[async_trait]
 impl Deployment for Unreliable<'_> {
     async fn batch(&self, batch: &BatchAddress, rows: Bytes) -> Result<BatchAnswer, Fault> {
-        let mut answer = self.own.batch(batch, rows).await?;
+        let mut answer = self.peer.batch(batch, rows).await?;
         match self.flaw {
             Flaw::LosesEachAnswerOnce => {
                 let mut lost = self.lost.lock().expect("nobody panicked");
@@ -260,11 +250,11 @@ impl Deployment for Unreliable<'_> {
     }
 
     async fn end_records(&self, end: &RecordsEnd) -> Result<(), Fault> {
-        self.own.end_records(end).await
+        self.peer.end_records(end).await
     }
 
     async fn hello(&self) -> Result<Hello, Fault> {
-        let hello = self.own.hello().await?;
+        let hello = self.peer.hello().await?;
         let knows_binary = self.flaw != Flaw::KnowsTextAlone;
         Ok(Hello { knows_binary, ..hello })
     }
@@ -274,31 +264,31 @@ impl Deployment for Unreliable<'_> {
         side: Side,
         tables: Option<&[TableName]>,
     ) -> Result<Description, Fault> {
-        self.own.describe(side, tables).await
+        self.peer.describe(side, tables).await
     }
 
     async fn open(&self, session: &NewSession) -> Result<(), Fault> {
-        self.own.open(session).await
+        self.peer.open(session).await
     }
 
     async fn export(&self, session: &SessionId, tables: &[ExportTable]) -> Result<Finished, Fault> {
-        self.own.export(session, tables).await
+        self.peer.export(session, tables).await
     }
 
     async fn standing(&self, session: &SessionId) -> Result<Standing, Fault> {
-        self.own.standing(session).await
+        self.peer.standing(session).await
     }
 
     async fn manifest(&self, session: &SessionId) -> Result<Bytes, Fault> {
-        self.own.manifest(session).await
+        self.peer.manifest(session).await
     }
 
     async fn put_manifest(&self, session: &SessionId, manifest: &Bytes) -> Result<(), Fault> {
-        self.own.put_manifest(session, manifest).await
+        self.peer.put_manifest(session, manifest).await
     }
 
     async fn part(&self, session: &SessionId, part: &PartName<'_>) -> Result<Bytes, Fault> {
-        self.own.part(session, part).await
+        self.peer.part(session, part).await
     }
 
     async fn put_part(
@@ -307,7 +297,7 @@ impl Deployment for Unreliable<'_> {
         part: &PartName<'_>,
         bytes: Bytes,
     ) -> Result<(), Fault> {
-        self.own.put_part(session, part, bytes).await
+        self.peer.put_part(session, part, bytes).await
     }
 
     async fn restore(
@@ -317,16 +307,16 @@ impl Deployment for Unreliable<'_> {
         budget: &Budget,
     ) -> Result<Finished, Fault> {
         if self.flaw != Flaw::CutsRestores {
-            return self.own.restore(session, manifest, budget).await;
+            return self.peer.restore(session, manifest, budget).await;
         }
         let is_first = self.lost.lock().expect("nobody panicked").replace(0).is_none();
         let minute = Budget::until(SystemTime::now() + Duration::from_secs(60));
         let budget = if is_first { minute } else { Budget::UNLIMITED };
-        let _the_record_tells_it = self.own.restore(session, manifest, &budget).await;
+        let _the_record_tells_it = self.peer.restore(session, manifest, &budget).await;
         Ok(Finished::UnderWay)
     }
 
     async fn end(&self, session: &SessionId, end: SessionState) -> Result<(), Fault> {
-        self.own.end(session, end).await
+        self.peer.end(session, end).await
     }
 }

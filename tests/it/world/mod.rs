@@ -1,4 +1,5 @@
 //! The world of the tests: one throwaway server for the whole run, and a database for each test.
+//! Full syncs go between two servers.
 
 mod cleanup;
 pub mod deployment;
@@ -39,15 +40,23 @@ pub struct Database {
 /// Starts the server at the first call; it ends with the process, since statics are not dropped.
 pub fn cluster() -> &'static Cluster {
     static CLUSTER: OnceLock<Cluster> = OnceLock::new();
-    CLUSTER.get_or_init(|| {
-        let settings = [
-            ("max_prepared_transactions", "8"),
-            ("max_connections", "200"),
-            // Its workers would go round the databases of a whole run without a pause.
-            ("autovacuum", "off"),
-        ];
-        Cluster::start(&servers::options_with(&settings)).expect("Postgres starts")
-    })
+    CLUSTER.get_or_init(start)
+}
+
+/// Starts the second server at the first call.
+pub fn second_cluster() -> &'static Cluster {
+    static CLUSTER: OnceLock<Cluster> = OnceLock::new();
+    CLUSTER.get_or_init(start)
+}
+
+fn start() -> Cluster {
+    let settings = [
+        ("max_prepared_transactions", "8"),
+        ("max_connections", "200"),
+        // Its workers would go round the databases of a whole run without a pause.
+        ("autovacuum", "off"),
+    ];
+    Cluster::start(&servers::options_with(&settings)).expect("Postgres starts")
 }
 
 /// Creates an empty database, named after what it is for.

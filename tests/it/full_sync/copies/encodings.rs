@@ -1,11 +1,9 @@
 //! The encoding in which the rows of a copy travel.
 
-use syncline::engine::model::budget::Budget;
 use syncline::engine::model::fault_code::FaultCode;
 use syncline::engine::model::manifest::Manifest;
 use syncline::engine::model::page::Encoding;
 use syncline::engine::model::session::{CopyOptions, Direction};
-use syncline::jobs::full_sync::FullSync;
 use syncline::jobs::full_sync::ports::Deployment as _;
 
 use crate::full_sync::deployments::Deployments;
@@ -31,16 +29,16 @@ async fn encodings(direction: Direction, flaw: Flaw) -> Vec<Encoding> {
     };
     from.sql(FILLED).await;
     to.sql("alter table plain add constraint few check (id < 5000)").await;
-    let peer = Unreliable::new(&both.there.own, flaw);
+    let there = both.there.open_door().await;
+    let peer = Unreliable::new(&there.peer, flaw);
     let session = both.session(direction, CopyOptions::default());
-    let job = FullSync { own: &both.here.own, peer: &peer, session: &session };
-    let fault = job.run(&Budget::UNLIMITED).await.expect_err("a row is rejected");
+    let fault = both.drive_with(&peer, &session).await.expect_err("a row is rejected");
     assert_eq!(fault.code, FaultCode::RowsRefused, "{fault}");
     assert!(fault.message.contains("1 row of public.plain"), "{fault}");
     let manifest = to.own.manifest(&session.id).await.expect("a copy");
     let manifest = Manifest::from_bytes(&manifest).expect("a manifest");
     to.sql("alter table plain drop constraint few").await;
-    job.run(&Budget::UNLIMITED).await.expect("it is resumed");
+    both.drive_with(&peer, &session).await.expect("it is resumed");
     both.assert_equal(&["moods", "plain"]).await;
     manifest.tables.iter().map(|table| table.encoding).collect()
 }

@@ -8,6 +8,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
+use crate::full_sync::deployments::Deployed;
 use crate::world::proxy::stand_before;
 
 /// The place where a commit is held.
@@ -35,20 +36,21 @@ struct Shared {
 }
 
 impl Commits {
-    /// Stands in front of a port of 127.0.0.1.
-    pub async fn before(server: u16) -> Self {
+    /// Stands in front of a deployment's server.
+    pub async fn before(side: &Deployed) -> Self {
         let shared = Arc::new(Shared::default());
         let carried = Arc::clone(&shared);
-        let port = stand_before(server, move |client, server| {
+        let port = stand_before(side.cluster.port(), move |client, server| {
             let shared = Arc::clone(&carried);
             async move { carry(client, server, &shared).await }
         });
         Self { port: port.await, shared }
     }
 
-    /// Returns a URL that leads to the same database through this proxy.
-    pub fn url(&self, url: &str, server: u16) -> String {
-        url.replace(&format!(":{server}/"), &format!(":{}/", self.port))
+    /// Returns a URL that leads to the deployment's database through this proxy.
+    pub fn url(&self, side: &Deployed) -> String {
+        let [server, proxy] = [side.cluster.port(), self.port].map(|port| format!(":{port}/"));
+        side.database.url.replace(&server, &proxy)
     }
 
     /// Holds the commit with this number, counted from now on; 0 holds none. Returns how many there

@@ -11,7 +11,6 @@ use serde_json::Value;
 
 use super::deployments::Deployments;
 use super::terminal::settings;
-use crate::world::cluster;
 use crate::world::dice::{Dice, is_long, seed};
 use crate::world::killable::Killable;
 use commits::{Commits, Hold};
@@ -45,16 +44,15 @@ struct Two {
 impl Two {
     async fn start() -> Self {
         let both = Deployments::with(SCHEMA).await;
-        let port = cluster().port();
-        let (driver_commits, peer_commits) =
-            (Commits::before(port).await, Commits::before(port).await);
-        let url = peer_commits.url(&both.there.database.url, port);
+        let [driver_commits, peer_commits] =
+            [Commits::before(&both.here).await, Commits::before(&both.there).await];
+        let url = peer_commits.url(&both.there);
         let peer = Killable::start(&settings(&url), &[]);
         Self { both, driver_commits, peer_commits, peer }
     }
 
     fn command(&self, arguments: &[&str]) -> tokio::process::Command {
-        let url = self.driver_commits.url(&self.both.here.database.url, cluster().port());
+        let url = self.driver_commits.url(&self.both.here);
         let mut command = Command::new(env!("CARGO_BIN_EXE_syncline"));
         command.arg("full-sync").args(arguments).env_clear().envs(settings(&url));
         command.env("SYNC_PEERS", format!("there={}", self.peer.url));

@@ -12,13 +12,12 @@ use syncline::jobs::full_sync::ports::Deployment as _;
 use syncline::jobs::full_sync::{FullSync, SliceOutcome};
 use tokio_postgres::Client;
 
-use crate::full_sync::deployments::{Deployed, Deployments};
-use crate::full_sync::doors::Doors;
+use crate::full_sync::deployments::{Deployed, Deployments, peer_at};
 use crate::full_sync::double::KEY;
-use crate::world::connect;
 use crate::world::door::Port;
 use crate::world::lambda::function::Function;
 use crate::world::lambda::function_url::FunctionUrl;
+use crate::world::{cluster, connect};
 
 /// Two parts and more, of rows that cannot be compressed.
 const FILLED: &str = "\
@@ -41,7 +40,7 @@ impl Hosted {
     /// Starts the function with this timeout of each invocation.
     async fn with(timeout: Duration) -> Self {
         let port = Port::free().await;
-        let peer = Doors::peer(&port.url);
+        let peer = peer_at(&port.url);
         let set = [
             ("APP_URL", port.url.as_str()),
             ("SYNC_REGISTRATION_KEY", KEY),
@@ -50,7 +49,7 @@ impl Hosted {
         let function = Arc::new(Function::start(0, &set).await);
         let there = connect(&function.target.url).await.expect("a connection");
         let _url = FunctionUrl::serve(port, Arc::clone(&function), timeout);
-        Self { here: Deployed::with(ITEMS).await, peer, function, there, _url }
+        Self { here: Deployed::on(cluster(), ITEMS).await, peer, function, there, _url }
     }
 
     fn session(direction: Direction) -> NewSession {

@@ -7,17 +7,9 @@ use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use syncline::edge::http::guarded;
-use syncline::edge::http::peer::{PeerDoor, routes};
-use syncline::engine::model::budget::Budget;
-use syncline::engine::model::peer::{PeerMay, SignedHome};
 use syncline::engine::model::session::{CopyOptions, Direction, Restored};
-use syncline::jobs::full_sync::{FullSync, SliceOutcome};
 
 use crate::full_sync::deployments::Deployments;
-use crate::full_sync::doors::Doors;
-use crate::full_sync::double::{KEY, keys};
-use crate::world::door::Port;
 
 /// The number of answers to each method and address.
 type Answers = Arc<Mutex<BTreeMap<String, u32>>>;
@@ -49,29 +41,18 @@ async fn every_second_answer_of_the_peer_may_be_lost() {
         let both = Deployments::with(schema).await;
         let from = if direction == Direction::Pull { &both.there } else { &both.here };
         from.sql(filled).await;
-        let (port, own) = (Port::free().await, both.there.own.clone());
-        let (home, store) = (SignedHome::parse(&port.url), own.store.clone());
-        let may = PeerMay::Both;
-        let door = PeerDoor { keys: keys(KEY), home, may, own: Arc::new(own), store };
         let answers = Answers::default();
         let layer = from_fn_with_state(Arc::clone(&answers), lose);
-        let peer = Doors::peer(&port.url);
-        let server = port.serve(guarded(routes(Some(door))).layer(layer));
+        let there = both.there.open_door_with(|routes| routes.layer(layer)).await;
         for expected in [(500, 0, 0), (0, 0, 500)] {
             let session =
                 both.session(direction, CopyOptions { verify: true, ..CopyOptions::default() });
-            let job = FullSync { own: &both.here.own, peer: &peer, session: &session };
-            let SliceOutcome::Done(restored) =
-                job.run(&Budget::UNLIMITED).await.expect("it is copied")
-            else {
-                panic!("there is no end of the budget");
-            };
+            let restored = both.drive_with(&there.peer, &session).await.expect("it is copied");
             assert_eq!(rows(&restored), expected, "{direction:?}");
             both.assert_equal(&["orders"]).await;
         }
         let lost: u32 =
             answers.lock().expect("no holder panics").values().map(|n| n.div_ceil(2)).sum();
         assert!(lost >= 12, "{lost} answers were lost");
-        server.abort();
     }
 }

@@ -1,12 +1,10 @@
 //! A full sync of so many wide tables that its descriptions have more bytes than Lambda takes.
 
-use syncline::engine::model::budget::Budget;
 use syncline::engine::model::range::Side;
 use syncline::engine::model::session::{CopyOptions, Direction};
-use syncline::jobs::full_sync::FullSync;
 use syncline::jobs::full_sync::ports::Deployment;
 
-use crate::full_sync::deployments::Deployments;
+use crate::full_sync::deployments::{Deployments, peer_at};
 use crate::full_sync::doors::Doors;
 
 /// The bytes of a body that Lambda takes.
@@ -22,7 +20,7 @@ const WIDE: &str = "\
 async fn tables_whose_manifest_is_larger_than_a_request_are_pushed_and_pulled() {
     let doors = Doors::of(Deployments::with(WIDE).await).await;
     let both = &doors.both;
-    let peer = Doors::peer(&doors.there_url);
+    let peer = peer_at(&doors.there_url);
     both.here.sql("insert into wide_7 (id) select n from generate_series(1, 9) as n").await;
     both.there.sql("insert into wide_8 (id) select n from generate_series(1, 9) as n").await;
     let facts = peer.describe(Side::Source, None).await.expect("they are described").facts;
@@ -30,8 +28,7 @@ async fn tables_whose_manifest_is_larger_than_a_request_are_pushed_and_pulled() 
     assert!(length > LIMIT, "{length} bytes");
     for direction in [Direction::Push, Direction::Pull] {
         let session = both.session(direction, CopyOptions::default());
-        let job = FullSync { own: &both.here.own, peer: &peer, session: &session };
-        job.run(&Budget::UNLIMITED).await.expect("it is copied");
+        both.drive_with(&peer, &session).await.expect("it is copied");
     }
     both.assert_equal(&["wide_7", "wide_8"]).await;
 }
