@@ -44,10 +44,10 @@ impl Two {
         Self { both, peer, more_peers: String::new() }
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
+    pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_syncline"));
         command.arg("full-sync").args(arguments).env_clear();
-        command.envs(settings(&self.both.here.database.url));
+        command.envs(settings(&self.both.here.place));
         command.env("SYNC_PEERS", format!("there={}{}", self.peer.url, self.more_peers));
         command.env("APP_URL", "http://127.0.0.1:1");
         command.stdin(Stdio::null());

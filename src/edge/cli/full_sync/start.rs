@@ -1,9 +1,11 @@
 //! Plans, begins and goes on with a session.
 
 use std::collections::BTreeMap;
+use std::pin::pin;
 
 use super::bars::Bars;
 use super::records;
+use crate::edge::cli::serve::interrupted;
 use crate::edge::cli::terminal::output::{self, Exit};
 use crate::edge::full_sync::price;
 use crate::edge::text::{counted, megabytes};
@@ -233,8 +235,8 @@ pub async fn apply(app: &App, session: &Session, json: bool) -> Result<Exit, Fau
     watched(own, &session.new.id, work, json).await
 }
 
-/// Works at a session, draws its progress, and prints its outcome. Ctrl-C interrupts the session,
-/// which can be resumed.
+/// Works at a session, draws its progress, and prints its outcome. Ctrl-C, or the signal that ends
+/// a process, interrupts the session, which can be resumed.
 async fn watched<T>(
     own: &OwnDeployment,
     id: &SessionId,
@@ -243,12 +245,12 @@ async fn watched<T>(
 ) -> Result<Exit, Fault> {
     let mut bars = Bars::new(json);
     let result = {
-        let mut work = std::pin::pin!(work);
+        let (mut work, mut interrupted) = (pin!(work), pin!(interrupted()));
         loop {
             tokio::select! {
                 biased;
                 result = &mut work => break Some(result),
-                _ = tokio::signal::ctrl_c() => break None,
+                () = &mut interrupted => break None,
                 () = tokio::time::sleep(Bars::PAUSE) => {}
             }
             if let Ok(session) = own.session(id).await {

@@ -2,8 +2,10 @@
 //! Whoever resumes the session ends it with the same rows on both sides.
 //!
 //! - `commits`: a proxy before a database, which holds one of the commits
+//! - `signals`: processes that are told to end, and say how to go on
 
 mod commits;
+mod signals;
 
 use std::process::{Command, Stdio};
 
@@ -86,15 +88,16 @@ impl Two {
     }
 
     /// Copies with the victim killed at one of its commits. Returns false if it has no such commit.
-    async fn kill_at(&self, direction: &str, victim: Victim, number: u64, hold: Hold) -> bool {
+    async fn kill_at(&self, how: &[&str], victim: Victim, number: u64, hold: Hold) -> bool {
+        let direction = how[0];
         let commits = self.commits(victim);
         self.clear(direction).await;
         commits.hold(number, hold);
-        let mut driver = self.command(&[direction, "there"]).spawn().expect("it starts");
+        let mut driver = self.command(how).spawn().expect("it starts");
         let is_held = tokio::select! {
             () = commits.holds() => true,
             ended = driver.wait() => {
-                assert!(ended.expect("it ends").success(), "{direction} without a kill");
+                assert!(ended.expect("it ends").success(), "{how:?} without a kill");
                 false
             }
         };
@@ -111,7 +114,7 @@ impl Two {
                 let _no_session_yet = self.both.there.own.clear_stuck().await;
                 driver.wait().await.expect("it ends");
             }
-            self.resume(direction).await;
+            self.resume(how).await;
         }
         commits.hold(0, hold);
         self.both.assert_equal(&TABLES).await;
@@ -122,7 +125,7 @@ impl Two {
     }
 
     /// Resumes the session that was cut, or starts one if there is none yet.
-    async fn resume(&self, direction: &str) {
+    async fn resume(&self, how: &[&str]) {
         // The end of a lease is waited for in no test.
         for side in [&self.both.here, &self.both.there] {
             let _not_there_yet = side.own.clear_stuck().await;
@@ -132,7 +135,7 @@ impl Two {
         let arguments = match (sessions[0]["session"].as_str(), sessions[0]["state"].as_str()) {
             (Some(_), Some("completed")) => return,
             (Some(id), _) => vec!["resume", id],
-            (None, _) => vec![direction, "there"],
+            (None, _) => how.to_vec(),
         };
         let resumed = self.command(&arguments).output().await.expect("it runs");
         let errors = String::from_utf8_lossy(&resumed.stderr).into_owned();
@@ -140,15 +143,27 @@ impl Two {
     }
 }
 
+/// Goes through the commits of a copy with each of the options, or in the short version with one of
+/// them, which the seed decides.
 async fn kill_at_each_commit(direction: &str, victim: Victim) {
     let two = Two::start().await;
     let seed = seed();
+    eprintln!("The seed is {seed}");
     let mut dice = Dice::new(seed);
+    let options = ["--no-compress", "--verify", "--per-table"];
+    let first = dice.roll(options.len() as u64) as usize;
+    let count = if is_long() { options.len() } else { 1 };
+    for option in options.iter().cycle().skip(first).take(count) {
+        kill_at_each(&two, &[direction, "there", option], victim, &mut dice).await;
+    }
+}
+
+async fn kill_at_each(two: &Two, how: &[&str], victim: Victim, dice: &mut Dice) {
     let step = if is_long() { 1 } else { SHORT_STEP };
     for number in (1 + dice.roll(step)..).step_by(step as usize) {
         let hold = if dice.roll(2) == 0 { Hold::Commit } else { Hold::Answer };
-        eprintln!("{direction}, {victim:?}, commit {number}, {hold:?}, seed {seed}");
-        if !two.kill_at(direction, victim, number, hold).await {
+        eprintln!("{how:?}, {victim:?}, commit {number}, {hold:?}");
+        if !two.kill_at(how, victim, number, hold).await {
             assert!(number > 5, "a full sync has more than {number} commits");
             return;
         }
