@@ -139,18 +139,11 @@ pub fn no_room_to_export() -> Fault {
     Fault::new(Step::Write, FaultCode::NoRoom, message, MAKE_ROOM)
 }
 
-const MAKE_ROOM: &str = "make room there, copy fewer tables, or set SYNC_SIZE_LIMIT of that \
-    deployment to what its host allows; 0 is no limit";
+const MAKE_ROOM: &str = "make room there, copy fewer tables, push with --method records, which \
+    needs no spool, or set SYNC_SIZE_LIMIT of that deployment to what its host allows; 0 is no limit";
 
 fn megabytes(bytes: u64) -> String {
     format!("{:.1} MB", bytes as f64 / 1e6)
-}
-
-/// The time until the end of the phase that is at work; none while its bytes or its speed are not
-/// known.
-pub fn left_of_phase(Progress { bytes, bytes_total, speed, .. }: &Progress) -> Option<Duration> {
-    let rest = bytes_total.checked_sub(*bytes).filter(|_| *bytes_total > 0 && *speed > 0)?;
-    Some(Duration::from_secs(rest.div_ceil(*speed)))
 }
 
 /// The time until the end of a session: the rest of its phase, and the later phases as in the last
@@ -166,7 +159,7 @@ pub fn left_of_session(session: &Session, sessions: &[Session]) -> Option<Durati
         Method::Copy => Phase::ALL.iter().filter(later).copied().collect(),
         Method::Records => Vec::new(),
     };
-    let rest = left_of_phase(&session.progress)?;
+    let rest = session.progress.left()?;
     if later.is_empty() {
         return Some(rest);
     }

@@ -151,8 +151,6 @@ pub fn claim([taken, told]: &[Vec<Row>; 2]) -> Result<Claim, PostgresError> {
 }
 
 /// The statements that renew a session's lease and record its progress, and tell who holds it.
-///
-/// The end is estimated from the speed. A century, or a speed of nothing, is no estimate.
 pub fn renewing(
     schema: &str,
     held: &SessionLease,
@@ -170,9 +168,8 @@ pub fn renewing(
              phase_millis = case when phase = $4 or phase_since is null then phase_millis \
                  else {PHASE_MILLIS} end, \
              bytes_done = $5, bytes_total = $6, rows_done = $7, rows_total = $8, \
-             transfer_speed = $9, estimated_completion = case when $9 > 0 and $6 > 0 \
-                 and greatest($6 - $5, 0) / nullif($9, 0) < 3000000000 then clock_timestamp() \
-                 + greatest($6 - $5, 0)::float8 / $9 * interval '1 second' end \
+             transfer_speed = $9, \
+             estimated_completion = clock_timestamp() + $10 * interval '1 millisecond' \
          where session_id = $1 and lease_holder = $2 and status = 'running' returning 1"
     );
     let telling = format!("select status from {schema}.full_sync_sessions where session_id = $1");
@@ -184,6 +181,7 @@ pub fn renewing(
         phase.name().into(),
     ];
     values.extend([bytes, bytes_total, rows, rows_total, speed].map(|number| whole(number).into()));
+    values.push(Parameter::Int(progress.left().map(millis)));
     [Statement::rows(renewing, values), Statement::rows(telling, [session.into()])]
 }
 

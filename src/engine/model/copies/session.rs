@@ -242,6 +242,20 @@ pub struct Progress {
     pub speed: u64,
 }
 
+impl Progress {
+    /// The longest time that is an estimate.
+    const CENTURY: Duration = Duration::from_secs(3_000_000_000);
+
+    /// The time until the end of the phase at its speed. None while its bytes or its speed are not
+    /// known, or if it would take a century.
+    pub fn left(&self) -> Option<Duration> {
+        let Self { bytes, bytes_total, speed, .. } = self;
+        let rest = bytes_total.checked_sub(*bytes).filter(|_| *bytes_total > 0 && *speed > 0)?;
+        let left = Duration::from_secs(rest.div_ceil(*speed));
+        Some(left).filter(|left| *left < Self::CENTURY)
+    }
+}
+
 /// The outcome of a restore.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
