@@ -49,13 +49,16 @@ pub fn session(session: &Session, json: bool) -> Result<Exit, Fault> {
 }
 
 fn text(session: &Session) -> String {
+    let phase = match session.state {
+        SessionState::Completed => String::new(),
+        _ => format!(" in phase {}", session.phase.name()),
+    };
     let mut text = format!(
-        "Full sync {}: {} {}, {} in phase {}, begun {}\n",
+        "Full sync {}: {} {}, {}{phase}, begun {}\n",
         session.new.id,
         session.new.direction.name(),
         session.new.peer,
         session.state.name(),
-        session.phase.name(),
         timestamp(session.started_at),
     );
     if let Some(restored) = session.restored.as_ref().filter(|restored| !restored.tables.is_empty())

@@ -138,16 +138,19 @@ pub async fn plan(
         }));
     } else {
         let lines = plan.shapes.iter().map(|shape| {
-            let name = shape.table.to_string();
-            [name, format!("about {}", shape.estimated_rows), megabytes(bytes(&shape.table))]
+            let count = match shape.estimated_rows {
+                0 => "not counted yet".to_owned(),
+                rows => format!("about {rows}"),
+            };
+            [shape.table.to_string(), count, megabytes(bytes(&shape.table))]
         });
         print!("{}", output::columns(["table", "rows", "size"], lines));
-        println!(
-            "{} and {} in {} would be copied.",
-            counted(rows, "row"),
-            megabytes(in_all),
-            counted(plan.shapes.len() as u64, "table")
-        );
+        // The planner believes in no rows where a table is empty or was never analyzed.
+        let is_counted = plan.shapes.iter().all(|shape| shape.estimated_rows > 0);
+        let rows =
+            if is_counted { format!("About {} and ", counted(rows, "row")) } else { String::new() };
+        let tables = counted(plan.shapes.len() as u64, "table");
+        println!("{rows}{} in {tables} would be copied.", megabytes(in_all));
         if let Some(price) = price(&session) {
             println!("{price}");
         }
