@@ -49,9 +49,9 @@ const STOPS: [Stop; 4] = [
 ];
 
 /// 1. A connection of one side holds still in the middle of a phase.
-/// 2. A person cancels the session at the side that answers.
-/// 3. The driver learns of it, ends its own record with that verdict, and nothing is saved.
-async fn cancel_there(direction: Direction, stop: Stop) {
+/// 2. A person cancels the session, at the side that drives or at the one that answers.
+/// 3. The driver learns of it, both sides record that verdict, and nothing is saved.
+async fn cancel(direction: Direction, stop: Stop, is_at_driver: bool) {
     let mut both = Deployments::with(DOCS).await;
     let is_source_there = direction == Direction::Pull;
     let source = if is_source_there { &both.there } else { &both.here };
@@ -76,30 +76,38 @@ async fn cancel_there(direction: Direction, stop: Stop) {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         assert_eq!(phase().await, stop.phase);
-        both.there.own.cancel(&session.id).await.expect("it is cancelled");
+        let own = if is_at_driver { &both.here.own } else { &both.there.own };
+        own.cancel(&session.id).await.expect("it is cancelled");
     };
     let budget = Budget::UNLIMITED;
     let driven = async { tokio::join!(job.run(&budget), cancel).0 };
     let driven = tokio::time::timeout(PATIENCE, driven).await.expect("the driver learns of it");
     let fault = driven.expect_err("it was cancelled");
-    assert_eq!(fault.code, FaultCode::SessionOver, "{direction:?} {stop:?}: {fault}");
-    assert!(fault.message.contains("the full sync: cancelled"), "{fault}");
-    assert_eq!(doors.state(&session.id).await, SessionState::Cancelled);
+    let (code, words) = match is_at_driver {
+        true => (FaultCode::Cancelled, "A person ended the full sync"),
+        false => (FaultCode::SessionOver, "the full sync: cancelled"),
+    };
+    assert_eq!(fault.code, code, "{direction:?} {stop:?}: {fault}");
+    assert!(fault.message.contains(words), "{fault}");
+    for side in [&both.here, &both.there] {
+        let known = side.own.session(&session.id).await.expect("it is known");
+        assert_eq!(known.state, SessionState::Cancelled, "{direction:?} {stop:?}");
+    }
     let written = if is_source_there { &both.here } else { &both.there };
     assert!(written.rows("docs").await.starts_with("0 "), "nothing is saved");
 }
 
 #[tokio::test]
-async fn a_pull_that_the_answering_side_cancels_is_over_at_its_driver_in_each_phase() {
-    for stop in STOPS {
-        cancel_there(Direction::Pull, stop).await;
+async fn a_pull_that_either_side_cancels_is_over_at_both_in_each_phase() {
+    for (stop, is_at_driver) in STOPS.into_iter().flat_map(|stop| [(stop, false), (stop, true)]) {
+        cancel(Direction::Pull, stop, is_at_driver).await;
     }
 }
 
 #[tokio::test]
-async fn a_push_that_the_answering_side_cancels_is_over_at_its_driver_in_each_phase() {
-    for stop in STOPS {
-        cancel_there(Direction::Push, stop).await;
+async fn a_push_that_either_side_cancels_is_over_at_both_in_each_phase() {
+    for (stop, is_at_driver) in STOPS.into_iter().flat_map(|stop| [(stop, false), (stop, true)]) {
+        cancel(Direction::Push, stop, is_at_driver).await;
     }
 }
 
