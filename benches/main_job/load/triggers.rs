@@ -32,7 +32,7 @@ pub fn measure(world: &World, report: &mut Report) {
     };
     (ORDERS.make)(world, &databases);
     let Databases { source, empty, loaded } = &databases;
-    for (title, trigger, most) in [("updates", STAMP, 1.2), ("inserts", AUDIT, 2.0)] {
+    for (title, trigger, most) in [("updates", STAMP, 1.2), ("inserts", AUDIT, 1.2)] {
         world.source.run(source, trigger);
         let turns = turns(world, empty, loaded, trigger, |target| match target {
             "floor" => floor::load(world, &ORDERS, source, target),

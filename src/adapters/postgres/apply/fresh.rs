@@ -55,6 +55,8 @@ async fn copy(
     if let Some(last_block) = straight.last_block {
         let check = foreign_keys::refuse_copied_orphans(shape, page.rows, 1, last_block);
         session.batch(&format!("{check}; {}", triggers::resume())).await?;
+    } else if shape.triggers == Firing::Suppress {
+        session.batch(&triggers::resume()).await?;
     }
     if !straight.fires_after {
         return Ok(true);

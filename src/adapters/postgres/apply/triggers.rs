@@ -71,6 +71,24 @@ pub fn suppress(shape: &Shape) -> String {
     }
 }
 
+/// The statement before rows are inserted that suppresses the table's triggers, if some of them
+/// fire for inserts.
+pub fn suppress_for_inserts(shape: &Shape) -> String {
+    match shape.triggers {
+        Firing::Fire => String::new(),
+        Firing::Suppress => format!(
+            "do $syncline$ begin if exists (select from pg_catalog.pg_trigger as t \
+             where (t.tgrelid = {table} or t.tgrelid in (select relid from pg_catalog.pg_partition_tree({table}))) \
+                 and not (t.tgisinternal and t.tgconstraint <> 0) and t.tgenabled = 'O' \
+                 and t.tgtype & 4 = 4) and not {} then {} end if; end $syncline$; ",
+            has_duties(shape),
+            replica_role(),
+            table =
+                format_args!("{}::pg_catalog.regclass", sql::literal(&sql::table(&shape.table))),
+        ),
+    }
+}
+
 /// The statement that suppresses the server's own triggers for rows that are copied into the table,
 /// if the role may and those do no other work than foreign keys'.
 pub fn suppress_for_copy(shape: &Shape) -> String {

@@ -89,6 +89,7 @@ async fn write(
             let check = foreign_keys::refuse_copied_orphans(shape, rows, copies, last_block);
             session.batch(&format!("{check}; {}", triggers::resume())).await?;
         }
+        None if into != STAGED => session.batch(&triggers::resume()).await?,
         None if session.execute(&fresh::insert_sql(shape)).await? != rows => return Ok(None),
         None => {}
     }
