@@ -101,7 +101,7 @@ async fn pages_that_are_loaded_together_are_saved_with_the_last_and_never_withou
         let run = run_id();
         let opened = sides.begin(&run).await;
         sides.save(&opened, &run, &sides.parents).await;
-        let load = Load { run: &run, shape: &sides.items, time: None };
+        let load = Load { run: &run, shape: &sides.items, time: Duration::from_secs(60) };
         for is_last in [false, true] {
             let (sender, pages) = mpsc::channel(1);
             let page = sides.all_rows(&sides.items).await;
@@ -129,7 +129,7 @@ async fn a_load_holds_the_lease_for_its_whole_time_again_when_it_ends() {
         let opened = sides.begin(&run).await;
         sides.save(&opened, &run, &sides.parents).await;
         let shape = &sides.items;
-        let load = Load { run: &run, shape, time: None };
+        let load = Load { run: &run, shape, time: Duration::from_secs(60) };
         let first = sides.page(shape, &scan(), 25).await;
         let rest = window::after_page(&scan(), &first).unwrap();
         let last = sides.page(shape, &rest, 1_000).await;
@@ -163,7 +163,7 @@ async fn a_load_whose_pages_do_not_come_ends_with_its_time_and_saves_nothing() {
     for sides in all_targets().await {
         let run = run_id();
         let opened = sides.begin(&run).await;
-        let load = Load { run: &run, shape: &sides.items, time: Some(Duration::from_secs(1)) };
+        let load = Load { run: &run, shape: &sides.items, time: Duration::from_secs(1) };
         let (sender, pages) = mpsc::channel(1);
         let page = sides.all_rows(&sides.items).await;
         let checkpoint = checkpoint(&sides.items);

@@ -8,6 +8,7 @@
 //! run ends with it would end so in each run.
 
 use std::pin::pin;
+use std::time::Duration;
 
 use tokio::sync::mpsc::{self, Sender};
 
@@ -23,6 +24,10 @@ use crate::engine::ports::{Committed, Load, LoadPage};
 
 /// The most bytes of such a table.
 const MOST_BYTES: u64 = 64 << 20;
+
+/// The most time that such a load may take: no page of it renews the lease, and who else takes it
+/// undoes all of the load.
+const MOST_TIME: Duration = Duration::from_secs(60);
 
 /// The part of the time that is left which such a load may take. The rest is for loading the table
 /// page by page.
@@ -49,7 +54,8 @@ impl Advance<'_> {
         first: Page,
         pace: Pace,
     ) -> Result<Option<Committed>, Fault> {
-        let time = self.transfer.budget.left(self.now()).map(|left| left / PART_OF_TIME);
+        let left = self.transfer.budget.left(self.now()).map(|left| left / PART_OF_TIME);
+        let time = left.unwrap_or(MOST_TIME).min(MOST_TIME);
         let load = Load { run: self.transfer.run, shape, time };
         let (sender, pages) = mpsc::channel(1);
         let read = pin!(self.read_all(shape, reached, scan.clone(), first, pace, sender));

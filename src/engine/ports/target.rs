@@ -129,8 +129,8 @@ pub struct Load<'a> {
     pub run: &'a RunId,
     /// Its agreement.
     pub shape: &'a Shape,
-    /// The time that it may take; none is as long as it takes.
-    pub time: Option<Duration>,
+    /// The time that it may take.
+    pub time: Duration,
 }
 
 /// A page of such a table.

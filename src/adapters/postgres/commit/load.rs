@@ -58,7 +58,7 @@ async fn write(
 ) -> Result<Option<Committed>, PostgresError> {
     let Destination { session, schema, lease: own } = to;
     let Load { run, shape, time } = *load;
-    let end = time.map(|time| Instant::now() + time);
+    let end = Instant::now() + time;
     begin(to, shape, Constraints::AsDeclared).await?;
     limit_statements(session, end).await?;
     let straight = straight_copy::ask(session, shape).await?;
@@ -94,7 +94,7 @@ async fn write(
         None => {}
     }
     let tally = Tally { inserted: rows, ..Tally::default() };
-    // The load may have taken as long as the lease was for.
+    // Another run may have taken the lease over.
     let (proved, saved, rejects) = tokio::join!(
         lease::prove(session, schema, own),
         checkpoints::save_checkpoint(session, schema, own, &shape.table, &checkpoint),
@@ -130,10 +130,10 @@ async fn table_for_pages(
 }
 
 /// Gives the statements that follow the time that is left.
-async fn limit_statements(session: &Session, end: Option<Instant>) -> Result<(), PostgresError> {
+async fn limit_statements(session: &Session, end: Instant) -> Result<(), PostgresError> {
     session.batch(&statement_timeout(Some(left(end).min(STATEMENT_TIMEOUT)))).await
 }
 
-fn left(end: Option<Instant>) -> Duration {
-    end.map_or(Duration::MAX, |end| end.saturating_duration_since(Instant::now()))
+fn left(end: Instant) -> Duration {
+    end.saturating_duration_since(Instant::now())
 }
