@@ -13,6 +13,9 @@ use crate::adapters::trust::{self, Authorities, Named, UnusableAuthority, Witnes
 use crate::engine::model::authority::RootCertificate;
 use crate::engine::model::project::Project;
 
+/// The time after which a person is told what is waited for.
+const SILENCE: Duration = Duration::from_secs(2);
+
 /// The time that the other side may take to accept a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -46,6 +49,9 @@ pub struct Http {
     route: Route,
     authority: Option<RootCertificate>,
     unusable: OnceLock<UnusableAuthority>,
+    /// Names the other side, if somebody is to be told that its first answer takes long.
+    label: Option<String>,
+    answered: OnceLock<()>,
 }
 
 /// The way to the other side.
@@ -130,7 +136,8 @@ impl Http {
     /// Prepares the calls of a project's API, with the authorities that its certificate must have.
     pub fn of_project(project: &Project) -> Self {
         let authority = project.authority().map(|authority| authority.certificate.clone());
-        Self { authority, ..Self::with_key_for(project.api()) }
+        let label = format!("the {}'s API at {}", project.side().name(), project.label());
+        Self { authority, label: Some(label), ..Self::with_key_for(project.api()) }
     }
 
     /// The client, made at the first call: a function that never calls out pays nothing.
@@ -182,7 +189,8 @@ impl Http {
                 return send_without_retry(request, patience, patience).await;
             };
             let left = until.saturating_duration_since(Instant::now());
-            let answer = send_once_until(copy, left, patience, is_enough).await;
+            let call = Box::pin(send_once_until(copy, left, patience, is_enough));
+            let answer = Box::pin(self.warned(call)).await;
             let (least, restarts) = match &answer {
                 Ok(answer) if may_pass(answer) => {
                     (retry_after(&answer.headers, SystemTime::now()), restarts(answer))
@@ -198,6 +206,34 @@ impl Http {
                 None => return answer,
             }
         }
+    }
+}
+
+impl Http {
+    /// Waits for a call. Warns after a while if the other side has never answered: a later answer
+    /// may take long because there is much to do.
+    async fn warned<T>(
+        &self,
+        call: impl Future<Output = Result<T, NoAnswer>>,
+    ) -> Result<T, NoAnswer> {
+        let warning = async {
+            match &self.label {
+                Some(label) if self.answered.get().is_none() => {
+                    tokio::time::sleep(SILENCE).await;
+                    tracing::warn!("Waiting for an answer of {label}: 2 s so far");
+                    std::future::pending().await
+                }
+                _ => std::future::pending().await,
+            }
+        };
+        let ended = tokio::select! {
+            ended = call => ended,
+            never = warning => never,
+        };
+        if ended.is_ok() {
+            let _ = self.answered.set(());
+        }
+        ended
     }
 }
 

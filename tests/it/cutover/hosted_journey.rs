@@ -87,6 +87,10 @@ async fn two_projects_behind_their_apis_go_the_whole_way() {
     ];
     let databases = databases.map(|(name, value)| (name.to_owned(), value.to_owned()));
     let journey = Journey::between(pair, databases.into());
+    let sql = journey.runs(&["project-sql", "source"], 0).await.stdout;
+    journey.pair.sql_source(&sql).await;
+    let sql = journey.runs(&["project-sql", "target"], 0).await.stdout;
+    journey.pair.sql_target(&sql).await;
 
     let calls = journey.goes().await;
     // A rejected row is asked for in each run.

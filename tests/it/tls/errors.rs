@@ -95,11 +95,26 @@ async fn the_terminal_says_what_a_silent_host_is_waited_for() {
     let tls = TlsPair::new().await;
     let between = Interceptor::start(None, Then::Silence).await;
     let url = tls.url("me", &between.place(), "sslmode=prefer&connect_timeout=60");
+    let line = waited_for(&tls, &[("SOURCE_DATABASE_URL", &url)]).await;
+    assert!(line.contains(&between.place()) && line.contains("role me"), "{line}");
+    assert!(line.contains("while the role was logged in") && !line.contains(PASSWORD), "{line}");
+    let nobody_accepts = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let place = nobody_accepts.local_addr().unwrap().to_string();
+    let project = format!("http://{place}");
+    let key = "sb_secret_of_nobody";
+    let set = [("SOURCE_DATABASE_URL", &*project), ("SOURCE_SERVICE_ROLE_KEY", key)];
+    let line = waited_for(&tls, &set).await;
+    assert!(line.contains(&format!("an answer of the source's API at {place}")), "{line}");
+    assert!(!line.contains(key), "{line}");
+}
+
+/// The line that says what a run waits for.
+async fn waited_for(tls: &TlsPair, set: &[(&str, &str)]) -> String {
     let mut run = Command::new(env!("CARGO_BIN_EXE_syncline"))
         .arg("run")
         .env_clear()
         .envs(tls.pair.settings())
-        .env("SOURCE_DATABASE_URL", &url)
+        .envs(set.iter().copied())
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
@@ -110,6 +125,5 @@ async fn the_terminal_says_what_a_silent_host_is_waited_for() {
     let line = line.await.unwrap();
     run.kill().unwrap();
     run.wait().unwrap();
-    assert!(line.contains(&between.place()) && line.contains("role me"), "{line}");
-    assert!(line.contains("while the role was logged in") && !line.contains(PASSWORD), "{line}");
+    line
 }
