@@ -94,7 +94,7 @@ variables! {
     DEPLOYMENT = "SYNC_DEPLOYMENT", Some("none"),
         "a name that tells the schedules of this deployment from those of another in the same account";
     NOTIFY_URL = "SYNC_NOTIFY_URL", Some("nobody is told"),
-        "the webhook that is told of failures, refused rows and recoveries; Slack's or any other";
+        "the webhook that is told of failures, rejected rows and recoveries; Slack's or any other";
     SIZE_LIMIT = "SYNC_SIZE_LIMIT", Some("500 MB"),
         "how large the target may grow by its host's plan, for `status` and full syncs; 0 for no limit";
     API_QUOTA = "SYNC_API_QUOTA", Some("50000"),

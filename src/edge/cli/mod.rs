@@ -72,7 +72,7 @@ enum Command {
     Startup(startup::StartupArguments),
     /// Serves the function's routes on a plain port
     Serve(serve::ServeArguments),
-    /// Shows all of it on this machine, with real data in two throwaway databases
+    /// Shows what Syncline does on this machine, with real data in two throwaway databases
     Demo(demo::DemoArguments),
     /// Serves a QStash on this machine: its API, schedules, retries and signatures
     LocalQstash(local::qstash::LocalQstashArguments),

@@ -34,7 +34,7 @@ enum Action {
         #[arg(long, default_value_t = 100)]
         limit: u32,
     },
-    /// Syncs the tables that have such rows, which tries them again, as every run does
+    /// Syncs the tables with rejected rows, and tries those again, as every run does
     Retry {
         #[command(flatten)]
         selection: Selection,

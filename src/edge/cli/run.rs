@@ -22,7 +22,7 @@ pub struct RunArguments {
     /// Stop after one slice, at the budget of SYNC_BUDGET_SECONDS; exit 3 says that there is more
     #[arg(long)]
     once: bool,
-    /// Delete the rows that are gone from the source, also in tables that are not set to that
+    /// Delete the rows that are gone from the source, also in tables whose setting is off
     #[arg(long)]
     deletes: bool,
     /// Delete them even if they are more than a tenth of a table's rows, or than 10,000

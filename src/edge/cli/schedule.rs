@@ -23,28 +23,28 @@ pub struct ScheduleArguments {
 enum Action {
     /// Lists the schedules that call this deployment, and those that ought to
     List,
-    /// Makes the schedules what the settings say; in order they are left alone
+    /// Creates schedules, or changes them to match the settings; a second call changes nothing
     Create {
         /// This pipeline's alone
         #[arg(long, value_name = "NAME")]
         pipeline: Option<String>,
     },
-    /// Lets no more ticks of a schedule through, until it is resumed
+    /// Stops the calls of a schedule until it is resumed
     Pause {
         /// Its id, as `list` tells it
         id: String,
     },
-    /// Lets the ticks of a schedule through again
+    /// Resumes a paused schedule
     Resume {
         /// Its id, as `list` tells it
         id: String,
     },
-    /// Takes a schedule away
+    /// Deletes a schedule
     Delete {
         /// Its id, as `list` tells it
         id: String,
     },
-    /// Lets QStash call now, as a tick would
+    /// Has QStash call now, as the schedule would
     Trigger {
         /// The pipeline, if there are several
         #[arg(long, value_name = "NAME")]

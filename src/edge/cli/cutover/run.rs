@@ -26,7 +26,7 @@ pub struct CutoverArguments {
     /// Go on although somebody still writes in the source; what comes late stays behind
     #[arg(long)]
     pub despite_writers: bool,
-    /// Go on although the target refuses rows; they stay behind
+    /// Go on although there are rejected rows; they stay behind
     #[arg(long)]
     pub despite_rejects: bool,
     /// Go on although a look-back limited the first run; older rows stay behind

@@ -41,7 +41,7 @@ enum Command {
     Status(StatusArguments),
     /// Lists the sessions of this deployment
     List(JsonArgument),
-    /// Goes on with a session that was interrupted
+    /// Resumes an interrupted session
     Resume(SessionArgument),
     /// Writes a copy that was sent here into the tables, without a limit of time
     Apply(SessionArgument),

@@ -24,7 +24,7 @@ pub enum Exit {
     Usage,
     /// Stopped at its budget; there is more to do.
     More,
-    /// Done, but the target refused rows.
+    /// Done, but the target rejected rows.
     Rejected,
     /// `verify` found differences.
     Differs,

@@ -13,10 +13,10 @@ use crate::jobs::verify::{ComparedRows, ExtraRows, VerifyReport, VerifyTables};
 pub struct VerifyArguments {
     #[command(flatten)]
     selection: Selection,
-    /// Compare the rows above the cursor, too, which the next run would bring: once nobody writes
+    /// Also compare the rows above the cursor, which the next run would bring; only if nobody writes
     #[arg(long)]
     all: bool,
-    /// Write the rows that the target lacks or has otherwise, as the source has them now
+    /// Write the rows that are missing or different in the target, as the source has them now
     #[arg(long)]
     repair: bool,
     /// Delete the rows that only the target has, each asked for in the source once more
