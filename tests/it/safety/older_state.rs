@@ -1,5 +1,6 @@
-//! State that an older release wrote goes on as it was: nothing is read again as if it were new. Up
-//! to 0.1 the shape of a checkpoint was stored as text.
+//! State that an older release wrote goes on as it was: nothing is read again as if it were new.
+//! Each numbered file in `infra/sql` made a version of the state tables, and up to 0.1 the shape of
+//! a checkpoint was stored as text.
 
 use serde_json::Value;
 
@@ -176,4 +177,89 @@ async fn a_scan_that_was_cut_under_an_older_release_goes_on_where_it_stood() {
 
     assert_eq!(answer.rows("public.items"), [(ROWS - saved).unsigned_abs(), 0, 0]);
     pair.assert_settled(&["items"]).await;
+}
+
+/// The files that made the versions of the state tables, in order. Released files never change.
+const VERSIONS: [&str; 7] = [
+    include_str!("../../../infra/sql/0001_state.sql"),
+    include_str!("../../../infra/sql/0002_deliveries.sql"),
+    include_str!("../../../infra/sql/0003_rejects.sql"),
+    include_str!("../../../infra/sql/0004_history.sql"),
+    include_str!("../../../infra/sql/0005_full_sync.sql"),
+    include_str!("../../../infra/sql/0006_contacts.sql"),
+    include_str!("../../../infra/sql/0007_contact_quotas.sql"),
+];
+
+/// Keeps the checkpoints and the rejected rows of a pipeline while its state tables are replaced.
+const KEEP_STATE: &str = "create schema kept; \
+    create table kept.checkpoints as select * from sync_state where key like 'checkpoint:%'; \
+    create table kept.rejects as select * from sync_rejects";
+
+const DROP_STATE: &str = "do $$ declare name text; begin \
+    for name in select relname from pg_class where relkind = 'r' \
+        and relnamespace = 'public'::regnamespace and relname <> 'items' loop \
+        execute format('drop table %I cascade', name); end loop; end $$";
+
+/// Replaces the state tables by those of an earlier version, with a run in their history, the
+/// checkpoints, and the rejected rows if the version had a table for them.
+async fn downgrade(pair: &Pair, version: usize) {
+    pair.sql_target(DROP_STATE).await;
+    for file in &VERSIONS[..version] {
+        pair.sql_target(file).await;
+    }
+    pair.sql_target(&format!(
+        "insert into sync_state select * from kept.checkpoints; \
+         insert into sync_state values ('version', '{{\"version\": {version}}}')"
+    ))
+    .await;
+    let (columns, values) = match version {
+        ..4 => ("sync_type", "'scheduled'"),
+        _ => ("sync_type, trigger", "'incremental', 'scheduled'"),
+    };
+    pair.sql_target(&format!(
+        "insert into sync_metadata (run_id, pipeline, sync_status, {columns}) \
+         values ('old', 'slave-to-prod', 'success', {values})"
+    ))
+    .await;
+    if version >= 3 {
+        pair.sql_target("insert into sync_rejects select * from kept.rejects").await;
+    }
+    // The release with the fifth version was the first that stored shapes as marks.
+    if version < 5 {
+        age(pair).await;
+    }
+}
+
+#[tokio::test]
+async fn state_of_every_version_is_upgraded_and_goes_on_as_it_was() {
+    let table = "create table items (id bigint primary key, name text, updated_at timestamptz)";
+    let index = "create index on items (updated_at, id)";
+    let rule = "alter table items add check (name <> 'bad')";
+    let source = format!("{table}; {index}");
+    let pair = Pair::of(&source, &format!("{source}; {rule}")).await;
+    pair.sql_source(
+        "insert into items select i, case i when 1 then 'bad' else 'x' end, \
+         timestamptz '2026-01-01' + i * interval '1 h' from generate_series(1, 20) i",
+    )
+    .await;
+    pair.sync().await;
+    pair.sql_target(KEEP_STATE).await;
+    let rejects = "select coalesce(sum(attempts), 0)::text from sync_rejects";
+    assert_eq!(pair.text_target(rejects).await, "2", "the page's attempt and the run's last one");
+
+    for version in 1..=VERSIONS.len() {
+        downgrade(&pair, version).await;
+
+        let [inserted, updated, unchanged] = pair.sync().await.rows("public.items");
+
+        assert_eq!((inserted, updated), (0, 0), "version {version}");
+        assert!(unchanged <= 1, "version {version}: {unchanged} rows were read again");
+        let upgraded = "select value ->> 'version' from sync_state where key = 'version'";
+        assert_eq!(pair.text_target(upgraded).await, VERSIONS.len().to_string());
+        let history = "select concat_ws(' ', sync_type, trigger, sync_status) \
+            from sync_metadata where run_id = 'old'";
+        assert_eq!(pair.text_target(history).await, "incremental scheduled success");
+        let attempts = if version < 3 { "0" } else { "3" };
+        assert_eq!(pair.text_target(rejects).await, attempts, "version {version}");
+    }
 }
