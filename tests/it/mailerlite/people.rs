@@ -15,10 +15,10 @@ fn crowd(count: usize, group: u64) -> impl Iterator<Item = Seed> {
 }
 
 #[tokio::test]
-async fn a_walk_of_24222_people_with_groups_takes_25_calls() {
+async fn a_walk_of_4222_people_with_groups_takes_five_calls() {
     let account = Account::open().await;
     let group = account.mailerlite.add_group("All");
-    account.mailerlite.seed(crowd(24_222, group));
+    account.mailerlite.seed(crowd(4_222, group));
     let (mut found, mut cursor) = (0, String::new());
     loop {
         let path = format!("subscribers?limit=1000&include=groups&cursor={cursor}");
@@ -29,20 +29,20 @@ async fn a_walk_of_24222_people_with_groups_takes_25_calls() {
         }
         cursor = text(&page["meta"]["next_cursor"]);
     }
-    assert_eq!((found, account.mailerlite.requests()), (24_222, 25));
+    assert_eq!((found, account.mailerlite.requests()), (4_222, 5));
     let (_, groups) = account.get("groups").await;
-    assert_eq!(groups["data"][0]["active_count"], 24_222);
+    assert_eq!(groups["data"][0]["active_count"], 4_222);
 }
 
 #[tokio::test]
-async fn a_quarter_of_a_million_people_are_there_in_a_moment() {
+async fn fifty_thousand_people_are_there_in_a_moment() {
     let account = Account::open().await;
     let group = account.mailerlite.add_group("All");
     let begin = Instant::now();
-    account.mailerlite.seed(crowd(250_000, group));
-    assert!(begin.elapsed() < Duration::from_secs(60), "{:?}", begin.elapsed());
+    account.mailerlite.seed(crowd(50_000, group));
+    assert!(begin.elapsed() < Duration::from_secs(12), "{:?}", begin.elapsed());
     let (_, page) = account.get("subscribers?limit=1000").await;
-    assert_eq!((account.mailerlite.total(), emails(&page).len()), (250_000, 1000));
+    assert_eq!((account.mailerlite.total(), emails(&page).len()), (50_000, 1000));
 }
 
 #[tokio::test]
