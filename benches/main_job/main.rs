@@ -12,7 +12,6 @@ mod proxy;
 mod quiet;
 mod report;
 mod rest;
-mod runtime_api;
 mod served;
 mod tables;
 mod verify;

@@ -1,5 +1,9 @@
 //! The Lambda artifact: its size, how soon it is ready, and how soon it answers its first call,
 //! for which it has to reach two databases over TLS.
+//!
+//! - `runtime_api`: what calls it
+
+mod runtime_api;
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -11,8 +15,8 @@ use syncline::demo::TlsFiles;
 use super::product::{self, Memory};
 use super::quiet;
 use super::report::{Report, Samples};
-use super::runtime_api::RuntimeApi;
 use super::world::{Server, World};
+use runtime_api::RuntimeApi;
 
 const TIMES: usize = 21;
 
