@@ -2,6 +2,7 @@
 //! machine slows both. `cargo bench` prints the table, `-- --write` puts it into
 //! `docs/benchmarks.md`, and `-- --check` fails when a demand is missed; words choose sections.
 
+mod contacts;
 mod floor;
 mod full_sync;
 mod function;
@@ -23,7 +24,7 @@ use report::Report;
 use world::World;
 
 /// The sections by the words that choose them; without words all are run.
-const SECTIONS: [(&str, Section); 11] = [
+const SECTIONS: [(&str, Section); 12] = [
     ("orders", |world, report| load::measure(world, &tables::ORDERS, report)),
     ("flights", |world, report| load::measure(world, &tables::FLIGHTS, report)),
     ("long-rows", long_rows::measure),
@@ -31,6 +32,7 @@ const SECTIONS: [(&str, Section); 11] = [
     ("triggers", load::triggers::measure),
     ("verify", verify::measure),
     ("full-sync", full_sync::measure),
+    ("contacts", contacts::measure),
     ("quiet", quiet::measure),
     ("rest", rest::measure),
     ("journey", rest::journey::measure),

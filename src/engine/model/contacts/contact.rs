@@ -57,7 +57,7 @@ impl From<ContactId> for String {
 }
 
 /// A contact. Its values stand in the order in which the mapping lists fields and groups.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Contact {
     /// The key.
     pub id: ContactId,

@@ -19,7 +19,7 @@ pub struct Agreed<T> {
 }
 
 /// A shadow.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Shadow {
     /// The row.
     pub contact: ContactId,

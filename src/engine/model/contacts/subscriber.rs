@@ -81,7 +81,7 @@ impl MailStatus {
 }
 
 /// A subscriber.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Subscriber {
     /// The number.
     pub id: MailerLiteId,

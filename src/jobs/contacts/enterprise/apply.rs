@@ -118,7 +118,10 @@ impl<'a> Apply<'a> {
     }
 
     /// Brings people on both sides in step, in parcels whose changes fit one call.
-    pub async fn people(&mut self, people: Vec<PersonChange>) -> Result<(), Stop> {
+    pub async fn people(
+        &mut self,
+        people: impl IntoIterator<Item = PersonChange>,
+    ) -> Result<(), Stop> {
         let mut parcel: Vec<PersonChange> = Vec::new();
         let mut writes = 0;
         for person in people {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::report::{ChangeExample, ValueChange};
@@ -38,7 +39,7 @@ pub enum Change {
 }
 
 /// A person on both sides, with what is to be done.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct PersonChange {
     /// The row.
     pub row: Contact,

@@ -4,7 +4,8 @@
 //! - `request`, `report`, `cursor`: the question, the answer, and the place where a call ended
 //! - `run`: counts first, then makes the changes; `record`: tells dashboards
 //! - `survey`: reads both sides, and finds each person's `change`
-//! - `order`: which changes come first; `bounds`: how many may be made
+//! - `order`: which changes come first; `packed_list`: how they wait in memory; `bounds`: how many
+//!   may be made
 //! - `apply`: makes changes, by the `verdicts` of MailerLite; `create`: people whom one side lacks
 //! - `recheck`: reads people anew right before they are written
 
@@ -14,6 +15,7 @@ pub(super) mod change;
 mod create;
 mod cursor;
 pub(super) mod order;
+mod packed_list;
 mod recheck;
 mod record;
 mod report;

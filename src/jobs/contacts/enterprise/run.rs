@@ -11,7 +11,7 @@ use super::apply::Apply;
 use super::bounds::Bounds;
 use super::change::{Change, Rules};
 use super::cursor::RunCursor;
-use super::order;
+use super::order::{self, WaitingChanges};
 use super::record::record;
 use super::report::{EnterpriseReport, HeldRun};
 use super::request::EnterpriseRequest;
@@ -27,7 +27,7 @@ use crate::jobs::contacts::plan::limits::{ChangeCounts, exceeded, is_suspicious}
 use crate::jobs::contacts::ports::{ContactCounts, SubscriberName};
 use crate::jobs::contacts::sides::ContactSides;
 
-/// The changes that are kept in memory, of about 4 KiB each. With more, the list is walked twice.
+/// The changes that are kept in memory, compressed. With more, the list is walked twice.
 const MOST_KEPT: usize = 25_000;
 
 /// The opt-outs that are made before the first page.
@@ -189,8 +189,8 @@ impl<'a> Run<'a> {
     }
 
     /// Counts all changes. Returns them, if all are in memory.
-    async fn count(&mut self) -> Result<Option<Vec<Change>>, Stop> {
-        let mut kept = self.is_whole.then(Vec::new);
+    async fn count(&mut self) -> Result<Option<WaitingChanges>, Stop> {
+        let mut kept = self.is_whole.then(WaitingChanges::default);
         loop {
             let page = self.page().await?;
             self.tell(&page);
@@ -200,7 +200,8 @@ impl<'a> Run<'a> {
             }
             self.at.seen += page.subscribers;
             self.at.changes = self.report.changes.clone();
-            let is_small = |changes: &Vec<Change>| changes.len() + page.changes.len() <= MOST_KEPT;
+            let is_small =
+                |changes: &WaitingChanges| changes.len() + page.changes.len() <= MOST_KEPT;
             kept = kept.filter(is_small).filter(|_| !self.request.dry_run);
             if let Some(kept) = &mut kept {
                 kept.extend(page.changes);
@@ -221,7 +222,7 @@ impl<'a> Run<'a> {
             if self.report.changes.is_empty() || self.request.cursor.is_some() {
                 self.tell(&page);
             }
-            self.apply(std::mem::take(&mut page.changes)).await?;
+            self.apply(page.changes.drain(..).collect()).await?;
             match page.next {
                 Some(next) => self.at.place = next,
                 None => return Ok(()),
@@ -248,10 +249,10 @@ impl<'a> Run<'a> {
         }
         page.changes
             .retain(|change| matches!(change, Change::Person(person) if person.plan.unsubscribe));
-        self.apply(page.changes).await
+        self.apply(page.changes.into_iter().collect()).await
     }
 
-    async fn apply(&mut self, changes: Vec<Change>) -> Result<(), Stop> {
+    async fn apply(&mut self, changes: WaitingChanges) -> Result<(), Stop> {
         let most = self.request.max_records;
         let most = most.map(|most| most.saturating_sub(self.report.updates_applied));
         let rejected = self.at.caps.get(&ChangeKind::Rejected);

@@ -6,6 +6,7 @@
 
 use std::borrow::Cow;
 
+use serde::{Deserialize, Serialize};
 use unicode_normalization::UnicodeNormalization;
 
 use crate::engine::model::contacts::conflict::ConflictKind;
@@ -40,7 +41,7 @@ pub enum FieldMove {
 }
 
 /// The reason why a value cannot go to the other side.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum SetApart {
     /// The value is longer than the rule allows.
     #[error("The value has more than {0} characters")]

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use serde::{Deserialize, Serialize};
+
 use super::field::{self, ContactSide, FieldMove, SetApart};
 use super::membership::{self, MembershipMove};
 use super::status::{self, StatusPlan};
@@ -22,7 +24,7 @@ pub struct Person<'a> {
 }
 
 /// The changes that one person needs.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PersonPlan {
     /// The columns that get a value.
     pub to_a: Vec<(String, Option<String>)>,

@@ -188,7 +188,7 @@ async fn sync_people_once(
         unmade: vec![],
         leased: vec![],
     };
-    order::make(&mut apply, changes).await?;
+    order::make(&mut apply, changes.into_iter().collect()).await?;
     let mut again = Vec::new();
     let mut made = Vec::new();
     for (person, outcome) in people.iter().zip(outcomes) {
