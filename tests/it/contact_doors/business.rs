@@ -4,9 +4,13 @@ use std::process::Stdio;
 
 use serde_json::Value;
 use syncline::demo::mailerlite::{LocalMailerLite, Options, Seed};
+use syncline::engine::model::range::Side;
+use syncline::wiring::App;
 use tokio_postgres::Client;
 
 use crate::world::folder::Folder;
+use crate::world::over_api::{GRANTS, stand_in};
+use crate::world::postgrest::Standin;
 use crate::world::{Database, connect, fresh_database};
 
 /// The clients as a business has them, and another table with addresses.
@@ -34,6 +38,8 @@ pub struct Business {
     pub client: Client,
     pub mailerlite: LocalMailerLite,
     folder: Folder,
+    /// The API that the database is reached over, if it is.
+    api: Option<Standin>,
 }
 
 impl Business {
@@ -52,7 +58,15 @@ impl Business {
         mailerlite.seed([ann]);
         let folder = Folder::new();
         std::fs::write(folder.path.join("syncline.toml"), MAPPING).unwrap();
-        Self { database, client, mailerlite, folder }
+        Self { database, client, mailerlite, folder, api: None }
+    }
+
+    /// Has the database be a project that its API alone reaches, with our functions pasted into it.
+    pub async fn over_api(mut self) -> Self {
+        self.sql(&App::project_sql(Side::Target, "public")).await;
+        self.api = Some(stand_in(&self.database).await);
+        self.sql(GRANTS).await;
+        self
     }
 
     /// Replaces the file of settings.
@@ -62,13 +76,19 @@ impl Business {
 
     pub fn settings(&self) -> Vec<(String, String)> {
         let config = self.folder.path.join("syncline.toml");
+        let (url, key) = match &self.api {
+            Some(api) => (api.url().to_owned(), api.secret_key().to_owned()),
+            None => (self.database.url.clone(), String::new()),
+        };
         let all = [
-            ("TARGET_DATABASE_URL", self.database.url.clone()),
+            ("TARGET_DATABASE_URL", url),
+            ("TARGET_SERVICE_ROLE_KEY", key),
             ("MAILERLITE_URL", self.mailerlite.url()),
             ("MAILERLITE_API_KEY", self.mailerlite.token().to_owned()),
             ("SYNC_CONFIG", config.display().to_string()),
         ];
-        all.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+        let all = all.into_iter().filter(|(_, value)| !value.is_empty());
+        all.map(|(name, value)| (name.to_owned(), value)).collect()
     }
 
     /// Runs `syncline contacts` with all settings but one: exit code, stdout, stderr.
