@@ -76,8 +76,12 @@ pub async fn demo(arguments: &DemoArguments) -> Exit {
     let start = Instant::now();
     let shown = match &arguments.command {
         None => show(arguments, &mut Story::default(), start).await,
-        Some(DemoCommand::FullSync(arguments)) => show_full_sync(arguments, start).await,
-        Some(DemoCommand::Contacts(arguments)) => show_contacts(arguments, start).await,
+        Some(DemoCommand::FullSync(part)) => {
+            show_part(part, start, full_sync::opening, full_sync::show, full_sync_ending).await
+        }
+        Some(DemoCommand::Contacts(part)) => {
+            show_part(part, start, contacts::opening, contacts::show, contacts_ending).await
+        }
     };
     match shown {
         Ok(exit) => exit,
@@ -119,44 +123,42 @@ async fn show(
     Ok(Exit::Done)
 }
 
-async fn show_full_sync(arguments: &OneDemoArguments, start: Instant) -> Result<Exit, DemoError> {
+/// Shows one part. The opening is shown before the server starts, and the ending with the time that
+/// all of it took.
+async fn show_part(
+    arguments: &OneDemoArguments,
+    start: Instant,
+    opening: fn(&mut Page) -> Result<(), DemoError>,
+    steps: impl AsyncFnOnce(Cluster, &mut Page, Duration) -> Result<PathBuf, DemoError>,
+    ending: impl FnOnce(&str) -> String,
+) -> Result<Exit, DemoError> {
     let (mut interrupted, mut page) = (pin!(interrupted()), Page::default());
-    full_sync::opening(&mut page)?;
+    opening(&mut page)?;
     let cluster = start_cluster(arguments.postgres.clone(), interrupted.as_mut()).await?;
     let Some(cluster) = cluster else { return Ok(stopped_early()) };
     let folder = tokio::select! {
-        folder = full_sync::show(cluster, &mut page, start.elapsed()) => folder?,
+        folder = steps(cluster, &mut page, start.elapsed()) => folder?,
         () = interrupted.as_mut() => return Ok(stopped_early()),
     };
     if folder.exists() {
         return Err(DemoError::Unexpected(format!("{} is still there", folder.display())));
     }
-    page.text(&format!(
-        "\nBoth deployments and their databases are stopped, and their files are removed. All of this\n\
-         took {}. docs/full-sync.md tells how to set up two deployments of yours.",
-        page::duration_text(start.elapsed())
-    ))?;
+    page.text(&ending(&page::duration_text(start.elapsed())))?;
     Ok(Exit::Done)
 }
 
-async fn show_contacts(arguments: &OneDemoArguments, start: Instant) -> Result<Exit, DemoError> {
-    let (mut interrupted, mut page) = (pin!(interrupted()), Page::default());
-    contacts::opening(&mut page)?;
-    let cluster = start_cluster(arguments.postgres.clone(), interrupted.as_mut()).await?;
-    let Some(cluster) = cluster else { return Ok(stopped_early()) };
-    let folder = tokio::select! {
-        folder = contacts::show(cluster, &mut page, start.elapsed()) => folder?,
-        () = interrupted.as_mut() => return Ok(stopped_early()),
-    };
-    if folder.exists() {
-        return Err(DemoError::Unexpected(format!("{} is still there", folder.display())));
-    }
-    page.text(&format!(
+fn full_sync_ending(time: &str) -> String {
+    format!(
+        "\nBoth deployments and their databases are stopped, and their files are removed. All of this\n\
+         took {time}. docs/full-sync.md tells how to set up two deployments of yours."
+    )
+}
+
+fn contacts_ending(time: &str) -> String {
+    format!(
         "\nThe database and the MailerLite are stopped, and their files are removed. All of this took\n\
-         {}. docs/contacts.md tells how to bring your own people in step.",
-        page::duration_text(start.elapsed())
-    ))?;
-    Ok(Exit::Done)
+         {time}. docs/contacts.md tells how to bring your own people in step."
+    )
 }
 
 /// Starts a server, or returns none if a signal came first. The start has a thread of its own, for
