@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
-use super::window_sql::{horizon, rows_sql};
+use super::window_sql::{rows_sql, time_before_now};
 use crate::adapters::postgres::sql;
 use crate::adapters::postgres::sql::statement::Parameters;
-use crate::engine::model::cursor::{Cursor, CursorKind, CursorValue};
+use crate::engine::model::cursor::{Cursor, CursorValue};
 use crate::engine::model::shape::Shape;
 use crate::engine::model::survey::{Floor, SurveyAsk};
 
@@ -58,16 +58,4 @@ pub fn floor_sql(ask: &SurveyAsk<'_>, parameters: &mut Parameters) -> FloorSql {
         condition: Some(format!("({column} >= {from}{nulls})")),
         text: format!("({from})::text"),
     }
-}
-
-/// The expression of the time so long before now, by the source's clock. A cursor that is no time
-/// has none.
-fn time_before_now(kind: CursorKind, lookback: Duration) -> Option<String> {
-    let seconds = lookback.as_secs();
-    let span = match kind {
-        CursorKind::Day => seconds.div_ceil(86_400).to_string(),
-        CursorKind::Instant | CursorKind::WallClock => format!("interval '{seconds} seconds'"),
-        CursorKind::Sequence | CursorKind::Decimal => return None,
-    };
-    horizon(kind).map(|now| format!("{now} - {span}"))
 }

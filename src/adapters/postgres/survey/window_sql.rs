@@ -95,3 +95,15 @@ pub fn horizon(kind: CursorKind) -> Option<&'static str> {
         CursorKind::Sequence => None,
     }
 }
+
+/// The expression of the time so long before now, by the source's clock. A cursor that is no time
+/// has none.
+pub fn time_before_now(kind: CursorKind, lookback: Duration) -> Option<String> {
+    let seconds = lookback.as_secs();
+    let span = match kind {
+        CursorKind::Day => seconds.div_ceil(86_400).to_string(),
+        CursorKind::Instant | CursorKind::WallClock => format!("interval '{seconds} seconds'"),
+        CursorKind::Sequence | CursorKind::Decimal => return None,
+    };
+    horizon(kind).map(|now| format!("{now} - {span}"))
+}

@@ -4,10 +4,10 @@
 //! - `survey`: the newest rows of each table, before a run.
 //! - `page`: one page of a scan, or rows by their values.
 //! - `ancestors`: the rows above others in their own table.
-//! - `start`: the cursors that a survey or a scan begins at.
+//! - `cursor_bounds`: the bounds of a survey or a scan, for each kind of cursor.
 
 pub mod ancestors;
+pub mod cursor_bounds;
 pub mod describe;
 pub mod page;
-pub mod start;
 pub mod survey;

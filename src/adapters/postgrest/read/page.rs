@@ -4,7 +4,7 @@ use super::super::call::client::{Client, ListRequest};
 use super::super::call::query::{self, Query};
 use super::super::call::rows;
 use super::super::fault::RestError;
-use super::start::lower_bound;
+use super::cursor_bounds::lower_bound;
 use crate::adapters::json_rows;
 use crate::engine::model::cursor::{Cursor, CursorValue, Pass, Position};
 use crate::engine::model::page::{PAGE_BYTES, Page};

@@ -13,25 +13,19 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
-use jiff::civil::{Date, DateTime};
-use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest, Sha256};
 
 use super::super::call::client::{Client, ListRequest};
 use super::super::call::query::{self, Query};
 use super::super::call::rows;
 use super::super::fault::RestError;
-use super::start::{floor, lower_bound};
-use crate::engine::model::cursor::{Cursor, CursorKind, CursorValue};
+use super::cursor_bounds::{floor, greatest, is_future, lower_bound};
+use crate::engine::model::cursor::{Cursor, CursorValue};
 use crate::engine::model::fault::{Fault, Step};
 use crate::engine::model::hex::hex;
 use crate::engine::model::page::PAGE_BYTES;
 use crate::engine::model::shape::Shape;
 use crate::engine::model::survey::{Survey, SurveyAsk, TableSurvey};
-
-/// The time by which a stamp may be ahead of our clock and still count as the present. It is less
-/// than the overlap, so that a watermark of such a stamp hides no row of the time between.
-const CLOCK_SKEW: Duration = Duration::from_secs(2 * 60);
 
 /// The number of rows, the newest ones, that are digested. Of the others their number alone tells a
 /// change.
@@ -153,53 +147,4 @@ async fn has_nulls(client: &Client, shape: &Shape, cursor: &str) -> Result<bool,
         .with("limit", "1");
     let list = ListRequest { shape, query: &query, counted: false, most_bytes: PAGE_BYTES };
     Ok(!client.list(&list).await?.is_empty())
-}
-
-/// Says whether a stamp is of the future, so that it must not become the watermark. The server's
-/// clock is not asked: one that is off by less than the overlap does no harm.
-fn is_future(value: &str, kind: CursorKind) -> bool {
-    let skew = SignedDuration::try_from(CLOCK_SKEW).unwrap_or_default();
-    let Ok(now) = Timestamp::now().saturating_add(skew) else { return false };
-    let wall_clock = now.to_zoned(jiff::tz::TimeZone::UTC).datetime();
-    let is_infinite = value == "infinity";
-    match kind {
-        CursorKind::Instant => value.parse::<Timestamp>().map_or(is_infinite, |at| at > now),
-        CursorKind::WallClock => {
-            value.parse::<DateTime>().map_or(is_infinite, |at| at > wall_clock)
-        }
-        CursorKind::Day => value.parse::<Date>().map_or(is_infinite, |day| day > wall_clock.date()),
-        CursorKind::Decimal => ["NaN", "Infinity"].contains(&value),
-        CursorKind::Sequence => false,
-    }
-}
-
-/// The value that the watermark does not exceed, as the server reads it.
-fn greatest(kind: CursorKind) -> &'static str {
-    match kind {
-        CursorKind::Instant | CursorKind::WallClock | CursorKind::Day => "now",
-        // NaN and infinity come after all numbers, this one included.
-        CursorKind::Sequence | CursorKind::Decimal => "1e131071",
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_stamp_ahead_of_every_clock_is_of_the_future() {
-        for (kind, value, future) in [
-            (CursorKind::Instant, "2099-01-01T00:00:00+00:00", true),
-            (CursorKind::Instant, "infinity", true),
-            (CursorKind::Instant, "2020-01-01T00:00:00+00:00", false),
-            (CursorKind::Instant, "0044-03-15T00:00:00+00:00 BC", false),
-            (CursorKind::WallClock, "2099-01-01T00:00:00", true),
-            (CursorKind::Day, "2099-01-01", true),
-            (CursorKind::Day, "-infinity", false),
-            (CursorKind::Decimal, "NaN", true),
-            (CursorKind::Sequence, "9223372036854775807", false),
-        ] {
-            assert_eq!(is_future(value, kind), future, "{value}");
-        }
-    }
 }

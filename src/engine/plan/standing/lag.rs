@@ -68,12 +68,12 @@ pub fn reached(checkpoint: &Checkpoint) -> Option<&CursorValue> {
 /// The difference of two cursors. If there is none, rows at or below the first cursor were written,
 /// and no cursor measures that.
 fn difference(kind: CursorKind, reached: &CursorValue, newest: &CursorValue) -> Lag {
-    let lag = match kind {
-        CursorKind::Instant | CursorKind::WallClock | CursorKind::Day => {
+    let lag = match kind.is_of_time() {
+        true => {
             let time = || newest.instant()?.duration_since(reached.instant()?).ok();
             time().filter(|time| !time.is_zero()).map(Lag::Time)
         }
-        CursorKind::Sequence | CursorKind::Decimal => {
+        false => {
             let number = |value: &CursorValue| value.as_str().parse::<i128>().ok();
             let steps = || u64::try_from(number(newest)? - number(reached)?).ok();
             steps().filter(|steps| *steps > 0).map(Lag::Steps)

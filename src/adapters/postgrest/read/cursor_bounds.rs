@@ -1,5 +1,5 @@
-//! The cursors at which a survey or a scan begins: the floor of a look-back, and the kept cursor
-//! less the overlap.
+//! The bounds of a survey or a scan, for each kind of cursor: the floor of a look-back, the kept
+//! cursor less the overlap, and the beginning of the future.
 
 use std::time::Duration;
 
@@ -20,6 +20,10 @@ const LEAST_NUMBERS: i128 = 1_000;
 
 /// The longest time by which a wall clock goes back when summer time ends.
 const SUMMER_TIME: Duration = Duration::from_secs(2 * 3_600);
+
+/// The time by which a stamp may be ahead of our clock and still count as the present. It is less
+/// than the overlap, so that a watermark of such a stamp hides no row of the time between.
+const CLOCK_SKEW: Duration = Duration::from_secs(2 * 60);
 
 /// The floor as a value of the column, if there is a floor.
 pub fn floor(floor: &Floor, kind: CursorKind, now: Timestamp) -> Option<CursorValue> {
@@ -79,6 +83,33 @@ fn earlier(value: &str, kind: CursorKind, time: Duration) -> Option<String> {
             (whole.parse::<i128>().ok()? - LEAST_NUMBERS).to_string()
         }
     })
+}
+
+/// Says whether a stamp is of the future, so that it must not become the watermark. The server's
+/// clock is not asked: one that is off by less than the overlap does no harm.
+pub fn is_future(value: &str, kind: CursorKind) -> bool {
+    let skew = SignedDuration::try_from(CLOCK_SKEW).unwrap_or_default();
+    let Ok(now) = Timestamp::now().saturating_add(skew) else { return false };
+    let wall_clock = now.to_zoned(TimeZone::UTC).datetime();
+    let is_infinite = value == "infinity";
+    match kind {
+        CursorKind::Instant => value.parse::<Timestamp>().map_or(is_infinite, |at| at > now),
+        CursorKind::WallClock => {
+            value.parse::<DateTime>().map_or(is_infinite, |at| at > wall_clock)
+        }
+        CursorKind::Day => value.parse::<Date>().map_or(is_infinite, |day| day > wall_clock.date()),
+        CursorKind::Decimal => ["NaN", "Infinity"].contains(&value),
+        CursorKind::Sequence => false,
+    }
+}
+
+/// The value that the watermark does not exceed, as the server reads it.
+pub fn greatest(kind: CursorKind) -> &'static str {
+    match kind {
+        CursorKind::Instant | CursorKind::WallClock | CursorKind::Day => "now",
+        // NaN and infinity come after all numbers, this one included.
+        CursorKind::Sequence | CursorKind::Decimal => "1e131071",
+    }
 }
 
 #[cfg(test)]
@@ -141,5 +172,22 @@ mod tests {
         };
         assert_eq!(lower("2026-03-01T12:00:00Z"), "2026-03-01T00:00:00Z");
         assert_eq!(lower("2026-02-01T00:00:00Z"), "2026-02-01T00:00:00Z");
+    }
+
+    #[test]
+    fn a_stamp_ahead_of_every_clock_is_of_the_future() {
+        for (kind, value, future) in [
+            (CursorKind::Instant, "2099-01-01T00:00:00+00:00", true),
+            (CursorKind::Instant, "infinity", true),
+            (CursorKind::Instant, "2020-01-01T00:00:00+00:00", false),
+            (CursorKind::Instant, "0044-03-15T00:00:00+00:00 BC", false),
+            (CursorKind::WallClock, "2099-01-01T00:00:00", true),
+            (CursorKind::Day, "2099-01-01", true),
+            (CursorKind::Day, "-infinity", false),
+            (CursorKind::Decimal, "NaN", true),
+            (CursorKind::Sequence, "9223372036854775807", false),
+        ] {
+            assert_eq!(is_future(value, kind), future, "{value}");
+        }
     }
 }
