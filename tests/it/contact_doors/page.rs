@@ -153,7 +153,7 @@ async fn every_command_of_the_page_on_contacts_does_what_it_says() {
     assert!(commands.len() >= 14, "{commands:?}");
     for line in commands {
         match line.as_str() {
-            "syncline contacts init > syncline.toml" => {
+            "syncline contacts init >> syncline.toml" => {
                 team.run(&line).await;
                 team.set.insert("SYNC_CONFIG".to_owned(), "syncline.toml".to_owned());
             }

@@ -7,7 +7,7 @@
 //! - `rails`: the bounds of a run; `cursors`: those of a run that goes on
 //! - `races`: people who change while a run is at work; `watched`: sides that say what they do
 //! - `kills`: a program that dies at each write; `rough_day`: lost answers and two syncs at once
-//! - `smart`: named people
+//! - `smart`: named people; `values`: what sides spell in their own ways
 //! - `backfill`: shadows for a crosswalk that is there already, and the speed of all
 
 mod backfill;
@@ -20,6 +20,7 @@ mod races;
 mod rails;
 mod rough_day;
 mod smart;
+mod values;
 mod watched;
 
 use std::sync::Arc;

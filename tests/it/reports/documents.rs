@@ -153,7 +153,7 @@ fn every_guarantee_names_a_test_that_is_there() {
 
 /// A line of a page as the words that a shell makes of it; none where it is another command.
 fn words(line: &str) -> Option<Vec<String>> {
-    let line = line.split(" | ").next()?.split(" > ").next()?;
+    let line = line.split(" | ").next()?.split(" > ").next()?.split(" >> ").next()?;
     let rest = line.strip_prefix("syncline ").or_else(|| line.strip_prefix("cargo run -- "))?;
     let script = format!("printf '%s\\n' {rest}");
     let split = Command::new("sh").args(["-c", &script]).output().expect("there is a shell");

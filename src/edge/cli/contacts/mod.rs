@@ -22,7 +22,7 @@ use crate::wiring::App;
 use parse::parse_email;
 
 const FIRST_START: &str = "First: set MAILERLITE_API_KEY and TARGET_DATABASE_URL (or \
-    CONTACTS_DATABASE_URL), write `syncline contacts init > syncline.toml`, read that file, set \
+    CONTACTS_DATABASE_URL), write `syncline contacts init >> syncline.toml`, read that file, set \
     SYNC_CONFIG=syncline.toml, and look at `syncline contacts plan`. docs/contacts.md tells it all.";
 
 #[derive(Debug, clap::Args)]

@@ -105,7 +105,7 @@ async fn open(
     let written = std::fs::write(&config, &proposal);
     written.or_else(|error| unexpected(&format!("{}: {error}", config.display())))?;
     program.set("SYNC_CONFIG", config.display().to_string());
-    page.say("$ syncline contacts init > syncline.toml")?;
+    page.say("$ syncline contacts init >> syncline.toml")?;
     let is_mapped = |line: &&str| {
         let names = ["table", "email", "where", "import", "status", "erased", "column", "field"];
         names.iter().any(|name| line.starts_with(&format!("{name} = ")))
