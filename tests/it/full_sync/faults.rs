@@ -20,7 +20,7 @@ const DOCS: &str = "create table docs (id int primary key, body text)";
 /// Nine parts or so, of rows that cannot be compressed.
 const FILLED: &str = "\
     insert into docs select m, string_agg(md5((m * 7919 + n)::text), '') \
-    from generate_series(1, 400) as m, generate_series(1, 3000) as n group by m";
+    from generate_series(1, 100) as m, generate_series(1, 3000) as n group by m";
 
 async fn filled() -> Deployments {
     let both = Deployments::with(DOCS).await;
