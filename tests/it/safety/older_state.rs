@@ -247,6 +247,11 @@ async fn state_of_every_version_is_upgraded_and_goes_on_as_it_was() {
     let rejects = "select coalesce(sum(attempts), 0)::text from sync_rejects";
     assert_eq!(pair.text_target(rejects).await, "2", "the page's attempt and the run's last one");
 
+    let columns = "select string_agg(concat_ws('.', table_name, column_name), ' ') \
+        from (select table_name, column_name from information_schema.columns \
+            where table_schema = 'public' order by 1, 2) c";
+    let present = pair.text_target(columns).await;
+
     for version in 1..=VERSIONS.len() {
         downgrade(&pair, version).await;
 
@@ -256,6 +261,7 @@ async fn state_of_every_version_is_upgraded_and_goes_on_as_it_was() {
         assert!(unchanged <= 1, "version {version}: {unchanged} rows were read again");
         let upgraded = "select value ->> 'version' from sync_state where key = 'version'";
         assert_eq!(pair.text_target(upgraded).await, VERSIONS.len().to_string());
+        assert_eq!(pair.text_target(columns).await, present, "version {version}");
         let history = "select concat_ws(' ', sync_type, trigger, sync_status) \
             from sync_metadata where run_id = 'old'";
         assert_eq!(pair.text_target(history).await, "incremental scheduled success");
