@@ -34,7 +34,8 @@ pub fn seed() -> u64 {
     set.unwrap_or_else(|| u64::from(now()))
 }
 
-/// Says whether `SYNCLINE_TEST_LONG` asks for each case of a test and for its full size.
+/// Says whether `SYNCLINE_TEST_LONG` asks for each case of a test, and not for those alone
+/// that the seed decides.
 pub fn is_long() -> bool {
     std::env::var_os("SYNCLINE_TEST_LONG").is_some()
 }
