@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::pin::pin;
+use std::time::Duration;
 
 use super::bars::Bars;
 use super::records;
@@ -238,6 +239,28 @@ pub async fn apply(app: &App, session: &Session, json: bool) -> Result<Exit, Fau
     watched(own, &session.new.id, work, json).await
 }
 
+/// Interrupts a session, and returns it.
+///
+/// 1. Between two phases nobody has the lease, and the statement that takes it is on its way.
+/// 2. The signal drops the work, and there is no lease to end.
+/// 3. The server takes the lease for nobody, and the session cannot be resumed before its end.
+///
+/// So the session is looked at again after a moment.
+async fn interrupt(own: &OwnDeployment, id: &SessionId) -> Result<Session, Fault> {
+    const MOMENT: Duration = Duration::from_millis(100);
+    const MOST_LOOKS: u32 = 20;
+    let mut looks = 0;
+    loop {
+        own.interrupt(id).await?;
+        tokio::time::sleep(MOMENT).await;
+        let session = own.session(id).await?;
+        looks += 1;
+        if session.state != SessionState::Running || looks == MOST_LOOKS {
+            return Ok(session);
+        }
+    }
+}
+
 /// Works at a session, draws its progress, and prints its outcome. Ctrl-C, or the signal that ends
 /// a process, interrupts the session, which can be resumed.
 async fn watched<T>(
@@ -250,22 +273,22 @@ async fn watched<T>(
     let result = {
         let (mut work, mut interrupted) = (pin!(work), pin!(interrupted()));
         loop {
+            let session = async {
+                tokio::time::sleep(Bars::PAUSE).await;
+                own.session(id).await
+            };
             tokio::select! {
                 biased;
                 result = &mut work => break Some(result),
                 () = &mut interrupted => break None,
-                () = tokio::time::sleep(Bars::PAUSE) => {}
-            }
-            if let Ok(session) = own.session(id).await {
-                bars.show(&session);
+                session = session => session.iter().for_each(|session| bars.show(session)),
             }
         }
     };
     let Some(result) = result else {
-        own.interrupt(id).await?;
+        let session = interrupt(own, id).await?;
         bars.end();
         // The commit may have been under way.
-        let session = own.session(id).await?;
         if session.state == SessionState::Completed {
             return records::session(&session, json);
         }
