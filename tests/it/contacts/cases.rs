@@ -12,7 +12,7 @@ use syncline::engine::model::fault_code::FaultCode;
 use syncline::engine::model::meter::Meter;
 use syncline::engine::model::secret::SecretText;
 use syncline::jobs::contacts::check;
-use syncline::jobs::contacts::enterprise::EnterpriseRequest;
+use syncline::jobs::contacts::enterprise::{self, EnterpriseRequest};
 use syncline::jobs::contacts::ports::quotas::Quotas;
 use syncline::jobs::contacts::ports::{ContactStore, MailingList};
 
@@ -131,6 +131,21 @@ async fn a_list_that_asks_for_119_seconds_ends_the_call_in_time_and_is_not_asked
     let request = EnterpriseRequest { cursor: report.next_cursor, ..people.request() };
     assert!(people.ask(&request).await.done);
     assert_eq!(people.values("p2@x.io"), "B X");
+}
+
+#[tokio::test]
+async fn two_groups_of_one_name_are_named_and_nothing_is_written() {
+    let mut people = crowd(2).await;
+    people.mapping.groups = partners();
+    for _ in 0..2 {
+        people.mailerlite.add_group("Partners");
+    }
+    people.sql("update clients set is_partner = true, first_name = 'B'").await;
+    let before = people.mailerlite.batches();
+    let store = people.store();
+    let fault = enterprise::sync(&people.sides(&store), &people.request()).await.unwrap_err();
+    assert!(fault.message.contains("several groups with the name Partners"), "{fault}");
+    assert_eq!((people.mailerlite.batches(), people.values("p0@x.io")), (before, "A X".into()));
 }
 
 #[tokio::test]

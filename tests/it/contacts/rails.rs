@@ -102,6 +102,18 @@ async fn a_lost_answer_makes_no_duplicate_and_no_conflict() {
 }
 
 #[tokio::test]
+async fn a_walk_that_ends_early_calls_nobody_gone() {
+    let mut people = crowd(1_200).await;
+    people.budget = Duration::from_secs(100);
+    // The first page comes, and the second one after the budget.
+    people.mailerlite.faults().order(2, Fault::Throttled { retry_after: 119 });
+    let report = people.ask(&people.request()).await;
+    assert_eq!((report.done, report.records_processed, report.gone), (false, 1_000, 0));
+    let gone = "select count(*)::text from contact_shadows where agreed ? 'is_gone'";
+    assert_eq!(people.text(gone).await, "0");
+}
+
+#[tokio::test]
 async fn a_throttled_run_ends_in_time_with_a_cursor() {
     let mut people = crowd(3).await;
     people.budget = Duration::from_secs(100);
